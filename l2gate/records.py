@@ -1,0 +1,82 @@
+"""The flat records through which the control plane tells the data plane what it decided.
+
+The gateway alone writes them; the forwarder only looks them up, once a packet:
+
+* SPI of an inbound ESP packet -> `SaRecord` -> the peer whose packet it is,
+* our tunnel and session id of an L2TP data message -> `SessionRecord`,
+* inner destination address -> `SessionRecord` -> the peer's outbound SA and path.
+
+What is not found here is not plain data of an open session and goes up to the gateway.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from ipsec.endpoint import Path
+from ipsec.esp import InboundSa, OutboundSa
+
+
+@dataclass(slots=True, eq=False)
+class PeerRecord:
+    """One IPsec peer: where its packets go and under which SA.
+
+    `outbound` is the newest confirmed outbound SA, or None as long as (or once again) there is
+    none; what must be sent then is dropped. `encapsulated` says whether ESP travels in UDP
+    (RFC 3948) or as IP protocol 50.
+    """
+
+    peer: int
+    path: Path
+    encapsulated: bool
+    outbound: OutboundSa | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SaRecord:
+    """An inbound SA and the peer it was negotiated with."""
+
+    sa: InboundSa
+    peer: PeerRecord
+
+
+@dataclass(slots=True, eq=False)
+class SessionRecord:
+    """An L2TP session whose PPP link carries IPv4.
+
+    Tunnel and session ids are RFC 2661's: `tunnel_id` and `session_id` are ours (in what the
+    peer sends), the peer's own stand in what we send. `port` is the peer's inner UDP port.
+    `address` is the assigned inner address as a number; a packet from the peer must come from
+    it or from one of `routes`. `mtu` is the largest inner packet the peer takes, in octets.
+    `sequencing` says that the peer demanded sequence numbers on data (RFC 2661 section 5.4);
+    `ns` is the next one to send.
+    """
+
+    peer: PeerRecord
+    tunnel_id: int
+    session_id: int
+    peer_tunnel_id: int
+    peer_session_id: int
+    port: int
+    address: int
+    mtu: int
+    routes: tuple[IPv4Network, ...] = ()
+    sequencing: bool = False
+    ns: int = 0
+    packets_in: int = 0
+    octets_in: int = 0
+    packets_out: int = 0
+    octets_out: int = 0
+    spoofed: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Tables:
+    """All records, by the key that a packet brings.
+
+    `sas` by SPI, `sessions` by `tunnel_id << 16 | session_id`, `addresses` by inner IPv4
+    address as a number. Bounded by the gateway's limits on peers and sessions.
+    """
+
+    sas: dict[int, SaRecord] = field(default_factory=dict)
+    sessions: dict[int, SessionRecord] = field(default_factory=dict)
+    addresses: dict[int, SessionRecord] = field(default_factory=dict)
