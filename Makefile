@@ -1,0 +1,54 @@
+# One command for each thing that a developer does; `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := wire ipsec l2tp ppp aaa l2gate
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
+CONFIG := run/l2gate.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check unit interop bench format clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: .venv/.installed .cache/lab/.installed ## install what running and testing need (apt and pip)
+
+run: .venv/.installed ## write a first configuration to run/ if there is none, and start the server
+	@test -e $(CONFIG) || $(BIN)/l2gate init $(CONFIG)
+	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
+
+test: setup ## run every test, those with real clients included (root, about 20 minutes)
+	$(SUDO) $(BIN)/pytest
+
+check: .venv/.installed ## the quick check before a commit: style, types and all tests without real clients
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not interop"
+
+unit: .venv/.installed ## run all tests without real clients
+	$(BIN)/pytest -m "not interop"
+
+interop: setup ## run the tests with real clients only (root)
+	$(SUDO) $(BIN)/pytest -m interop
+
+bench: .venv/.installed ## measure speed
+	$(BIN)/python -m benchmarks
+
+format: .venv/.installed ## put the code into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove everything that make has made, but not the configuration in run/
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+.cache/lab/.installed: tests/interop/prepare.sh
+	$(SUDO) tests/interop/prepare.sh .cache/lab
+	touch $@
