@@ -1,0 +1,50 @@
+"""Who may in, and with which address: users, departments, pools and leases.
+
+Knows no protocol: a login is a name and a `Proof` that checks itself against a secret.
+"""
+
+from aaa.decisions import (
+    Accepted,
+    AddressInUse,
+    ClientFacts,
+    Decided,
+    Lease,
+    MsChapError,
+    NoAddress,
+    PoolExhausted,
+    Proof,
+    Reason,
+    Rejected,
+    Revoked,
+)
+from aaa.directory import (
+    DEFAULT_DEPARTMENT,
+    AddressRange,
+    Department,
+    Directory,
+    Pool,
+    User,
+)
+from aaa.service import Aaa
+
+__all__ = [
+    "DEFAULT_DEPARTMENT",
+    "Aaa",
+    "Accepted",
+    "AddressInUse",
+    "AddressRange",
+    "ClientFacts",
+    "Decided",
+    "Department",
+    "Directory",
+    "Lease",
+    "MsChapError",
+    "NoAddress",
+    "Pool",
+    "PoolExhausted",
+    "Proof",
+    "Reason",
+    "Rejected",
+    "Revoked",
+    "User",
+]

@@ -1,0 +1,137 @@
+"""What is asked of AAA and what it answers."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from aaa.directory import Department, User
+
+
+class Proof(Protocol):
+    """What a peer sent to prove that it knows a user's password."""
+
+    @property
+    def method(self) -> str:
+        """The protocol's name: PAP, CHAP-MD5 or MS-CHAPv2."""
+
+    def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
+        """Return the octets of the success message, or None where the proof is wrong.
+
+        One of the two secrets is given; None also means that it cannot serve this method.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """What is known of a client before it logs in.
+
+    `host` is its outer address as text, `host_name` what it calls itself (the Host Name AVP,
+    RFC 2661 section 4.4.3); the latter is not proven by anything.
+    """
+
+    host: str
+    host_name: str = ""
+
+
+class Reason(Enum):
+    """Why a login was refused."""
+
+    UNKNOWN_USER = "no such user"
+    UNKNOWN_DOMAIN = "no department has this suffix"
+    WRONG_PASSWORD = "wrong password"
+    METHOD_NOT_POSSIBLE = "the stored secret cannot serve this method"
+    DISABLED = "the user is disabled"
+    TOO_MANY_SESSIONS = "the user has too many sessions"
+
+
+class MsChapError(IntEnum):
+    """The E= numbers of an MS-CHAPv2 failure (RFC 2759 section 6), which Windows shows."""
+
+    ACCOUNT_DISABLED = 647
+    NO_DIALIN_PERMISSION = 649
+    AUTHENTICATION_FAILURE = 691
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The peer is `user`.
+
+    `reply` are the octets of the success message, as the proof gave them. `replaces` is the
+    session that has lost its place and its address to this one, because the same device came
+    back: it must be closed before the new one opens.
+    """
+
+    user: User
+    department: Department
+    reply: bytes
+    replaces: Hashable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The peer may not in.
+
+    `message` is for the peer and tells a stranger nothing about who exists; `hint` is for the
+    log alone and says what is most likely wrong and how to mend it.
+    """
+
+    reason: Reason
+    message: str
+    ms_chap_error: MsChapError
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The answer to the request of `session`."""
+
+    session: Hashable
+    decision: Accepted | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The inner address of a session. `fixed` says that it is the user's own, not the pool's."""
+
+    address: IPv4Address
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A session that the new directory no longer allows, and why. It must be closed."""
+
+    session: Hashable
+    user: str
+    why: str
+
+
+class NoAddress(Exception):  # noqa: N818 (an answer, not a fault of the program)
+    """There is no address for a session; the text says which pool and what to do."""
+
+
+class PoolExhausted(NoAddress):
+    """Every address of a department's pool is in use."""
+
+    def __init__(self, department: str, pool: str, size: int) -> None:
+        super().__init__(
+            f"all {size} addresses of pool {pool} are in use: enlarge departments.{department}.pool"
+            ", or limit departments."
+            f"{department}.max_sessions_per_user"
+        )
+        self.department = department
+        self.size = size
+
+
+class AddressInUse(NoAddress):
+    """The fixed address of a user is still held by another session."""
+
+    def __init__(self, address: IPv4Address, user: str) -> None:
+        super().__init__(
+            f"the fixed address {address} of {user!r} is still held by another session: "
+            "it is free as soon as that one is closed"
+        )
+        self.address = address
+        self.user = user

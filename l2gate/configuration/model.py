@@ -1,0 +1,91 @@
+"""The configuration as the program uses it: checked values, no YAML, no files.
+
+The sections and keys are those of the file (docs/configuration.md).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from aaa import Directory
+
+
+class Proposals(Enum):
+    """The named sets of algorithms that clients may choose from."""
+
+    DEFAULT = "default"
+    STRICT = "strict"
+    LEGACY = "legacy"
+
+
+class AuthenticationMethod(Enum):
+    """The ways to log in that a PPP link offers."""
+
+    MS_CHAPV2 = "ms-chapv2"
+    CHAP_MD5 = "chap-md5"
+    PAP = "pap"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Names and places of the server itself. `tun` is the name of the TUN device."""
+
+    name: str
+    listen: tuple[IPv4Address | IPv6Address, ...]
+    tun: str
+    control_socket: Path
+    max_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class IpsecSettings:
+    """IKE and ESP.
+
+    `identity` is what the server calls itself in main mode: an address or a domain name, or
+    None for the address that the client reached. `dpd_interval` (seconds) is None where dead
+    peers are not to be asked for. `max_half_open` bounds the main modes that are not finished.
+    """
+
+    psk: bytes = field(repr=False)
+    proposals: Proposals
+    identity: IPv4Address | IPv6Address | str | None
+    force_encapsulation: bool
+    dpd_interval: float | None
+    max_half_open: int
+
+
+@dataclass(frozen=True, slots=True)
+class L2tpSettings:
+    """The LNS. `secret` demands tunnel authentication (RFC 2661 section 5.1.1) if not None.
+
+    `hello_interval` are the seconds of silence after which a Hello is sent.
+    """
+
+    tunnel_name: str
+    secret: bytes | None = field(repr=False)
+    hello_interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class PppSettings:
+    """PPP links. `authentication` is in the order of our wish.
+
+    `mru` is what we ask the peer to respect, `mtu` the most that we send whatever the peer's
+    MRU is; both in octets of the inner packet.
+    """
+
+    authentication: tuple[AuthenticationMethod, ...]
+    mru: int
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that was configured."""
+
+    server: ServerSettings
+    ipsec: IpsecSettings
+    l2tp: L2tpSettings
+    ppp: PppSettings
+    directory: Directory
