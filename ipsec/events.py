@@ -1,0 +1,118 @@
+"""What IKE tells the gateway. A peer is a number that is never used again."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ipsec.esp import InboundSa, OutboundSa
+from ipsec.path import Path
+from ipsec.payloads import Identification
+
+
+class Why(Enum):
+    """Why an SA or a peer is gone."""
+
+    DELETED_BY_PEER = "deleted by the peer"
+    CLOSED = "closed by us"
+    EXPIRED = "lifetime over"
+    SURPLUS = "more SAs than one peer may have"
+    INITIAL_CONTACT = "the peer started anew (INITIAL-CONTACT)"
+    DEAD = "the peer no longer answers"
+    NEGOTIATION_FAILED = "no SA was agreed"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAuthenticated:
+    """Main Mode ended and a new peer is there; not raised where it renews a known peer's.
+
+    `algorithms` and `client` are for people: what was agreed, and the software that the
+    peer's vendor ids give away.
+    """
+
+    peer: int
+    path: Path
+    identity: Identification
+    algorithms: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaInstalled:
+    """A pair of ESP SAs was agreed in Quick Mode.
+
+    The peer may send on `inbound` from now on; `outbound` is to be used when SaConfirmed names
+    the pair, which may never come. `encapsulated` means ESP in UDP on `path` (RFC 3948), else
+    ESP is IP protocol 50 between its hosts. `ours` and `theirs` are the client identifiers of
+    Quick Mode: protocol and port say which traffic. `original_address` is the peer's address
+    before NAT, where it told us (NAT-OA). Lifetimes are what was agreed, in seconds and
+    kilobytes (1024 octets); Ike itself ends the SAs.
+    """
+
+    peer: int
+    inbound: InboundSa
+    outbound: OutboundSa
+    path: Path
+    encapsulated: bool
+    ours: Identification
+    theirs: Identification
+    original_address: str | None
+    algorithms: str
+    lifetime_seconds: int
+    lifetime_kilobytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SaConfirmed:
+    """The peer has both SAs of the pair: from now on send on this, the newest, one."""
+
+    peer: int
+    inbound_spi: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaDeleted:
+    """Both SAs of the pair are gone."""
+
+    peer: int
+    inbound_spi: int
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """An authenticated packet of the peer came from elsewhere: send there from now on."""
+
+    peer: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """The peer and all that belonged to it is gone; SaDeleted came for each pair before."""
+
+    peer: int
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiationFailed:
+    """The one line for the log: who, at which stage, why, and what an admin can do about it.
+
+    `peer` is None as long as nobody has proven to be one. `hint` may be empty.
+    """
+
+    path: Path
+    peer: int | None
+    stage: str
+    why: str
+    hint: str
+
+
+Event = (
+    PeerAuthenticated
+    | SaInstalled
+    | SaConfirmed
+    | SaDeleted
+    | PathChanged
+    | PeerClosed
+    | NegotiationFailed
+)
