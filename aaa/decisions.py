@@ -116,10 +116,10 @@ class PoolExhausted(NoAddress):
     """Every address of a department's pool is in use."""
 
     def __init__(self, department: str, pool: str, size: int) -> None:
+        limit = f"departments.{department}"
         super().__init__(
-            f"all {size} addresses of pool {pool} are in use: enlarge departments.{department}.pool"
-            ", or limit departments."
-            f"{department}.max_sessions_per_user"
+            f"all {size} addresses of the pool of department {department!r} ({pool}) are in use "
+            f"or reserved: enlarge {limit}.pool or set {limit}.max_sessions_per_user"
         )
         self.department = department
         self.size = size

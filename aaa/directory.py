@@ -4,7 +4,7 @@ Plain values; whoever builds them (the program's configuration) has checked that
 unique, that pools overlap neither each other nor a gateway, and that a fixed address is free.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -91,17 +91,28 @@ class Directory:
         suffix = suffix_of(name)
         if suffix is None:
             return self.departments.get(DEFAULT_DEPARTMENT)
-        return self.departments.get(self._department_of_domain.get(suffix, ""))
+        return self._department_of_domain.get(suffix)
 
     @cached_property
     def reservations(self) -> Mapping[int, str]:
         """The users that have a fixed address, by that address as a number."""
         return {int(user.address): user.name for user in self.users.values() if user.address}
 
+    def similar(self, name: str) -> Sequence[str]:
+        """Return the configured names that differ from `name` in suffix or letter case alone."""
+        return self._names_by_stem.get(_stem(name), ())
+
     @cached_property
-    def _department_of_domain(self) -> Mapping[str, str]:
+    def _names_by_stem(self) -> Mapping[str, Sequence[str]]:
+        names: dict[str, list[str]] = {}
+        for name in self.users:
+            names.setdefault(_stem(name), []).append(name)
+        return names
+
+    @cached_property
+    def _department_of_domain(self) -> Mapping[str, Department]:
         return {
-            domain: department.name
+            domain: department
             for department in self.departments.values()
             for domain in department.domains
         }
@@ -111,3 +122,8 @@ def suffix_of(name: str) -> str | None:
     """Return what follows the last @ of a login name, or None where there is no @."""
     _, at, suffix = name.rpartition("@")
     return suffix if at else None
+
+
+def _stem(name: str) -> str:
+    stem, at, rest = name.rpartition("@")
+    return (stem if at else rest).casefold()

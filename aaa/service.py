@@ -2,9 +2,39 @@
 
 from collections import deque
 from collections.abc import Hashable
+from dataclasses import dataclass
 
-from aaa.decisions import ClientFacts, Decided, Lease, Proof, Revoked
-from aaa.directory import Directory
+from aaa.decisions import (
+    Accepted,
+    ClientFacts,
+    Decided,
+    Lease,
+    MsChapError,
+    NoAddress,
+    Proof,
+    Reason,
+    Rejected,
+    Revoked,
+)
+from aaa.directory import Department, Directory, User
+from aaa.leases import Leases
+from aaa.login import hint_for_unknown, user_name
+from wire import LocalError
+
+NEEDS_PASSWORD = "CHAP-MD5"
+"""The method that an NT hash cannot serve: its digest is over the password (RFC 1994)."""
+
+DECOY = "no such user"
+"""What the proof of an unknown user is verified against, so that it costs what others cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An accepted session."""
+
+    user: str
+    department: Department
+    client: ClientFacts
 
 
 class Aaa:
@@ -13,15 +43,33 @@ class Aaa:
     A session is whatever hashable key the caller has for it. It has a place here from the
     moment it is accepted until `release`, which the caller owes for every accepted session.
     Holds one entry for each such session, so it is bounded by the caller's limit on sessions.
+
+    Where a user's sessions reach the limit (`max_sessions_per_user`, or one for a user with a
+    fixed address), a new one replaces the oldest of those whose client has the same host name:
+    a device that lost its network comes back before its old session is known to be dead. Any
+    other is refused.
     """
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+        self._leases = Leases(directory)
+        self._places: dict[Hashable, _Place] = {}
+        self._sessions_of: dict[str, list[Hashable]] = {}
         self._events: deque[Decided] = deque()
 
+    @property
+    def directory(self) -> Directory:
+        """The directory that is served."""
+        return self._directory
+
     def request(self, session: Hashable, login: str, proof: Proof, client: ClientFacts) -> None:
-        """Ask whether a peer may log in; the answer comes as a `Decided` event."""
-        raise NotImplementedError
+        """Ask whether a peer may log in; the answer comes as a `Decided` event.
+
+        `login` is the name as received. A session may ask again; accepted as another user, it
+        loses its former place and address.
+        """
+        decision = self._decide(session, user_name(login), proof, client)
+        self._events.append(Decided(session, decision))
 
     def next_event(self) -> Decided | None:
         """Return the next answer, or None."""
@@ -30,17 +78,147 @@ class Aaa:
     def lease(self, session: Hashable) -> Lease:
         """Give an accepted session its address; asked again, the same one.
 
-        Raises NoAddress (PoolExhausted, AddressInUse), whose text is for the log.
+        Raises NoAddress (PoolExhausted, AddressInUse), whose text is for the log, and
+        LocalError if the session was not accepted.
         """
-        raise NotImplementedError
+        place = self._places.get(session)
+        if place is None:
+            raise LocalError(f"session {session!r} was not accepted")
+        why_not = self._why_not(session, place)
+        if why_not is not None:
+            raise NoAddress(why_not)
+        return self._leases.lease(
+            session,
+            self._directory.users[place.user],
+            self._directory.departments[place.department.name],
+        )
 
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address; the session need not be known."""
-        raise NotImplementedError
+        self._leases.release(session)
+        place = self._places.pop(session, None)
+        if place is not None:
+            sessions = self._sessions_of[place.user]
+            sessions.remove(session)
+            if not sessions:
+                del self._sessions_of[place.user]
 
     def replace(self, directory: Directory) -> list[Revoked]:
         """Serve another directory from now on; return the sessions that it does not allow.
 
-        They stay until they are released.
+        They keep their places until they are released. A new password or a lower limit revokes
+        nothing.
         """
-        raise NotImplementedError
+        self._directory = directory
+        self._leases.replace(directory)
+        return [
+            Revoked(session, place.user, why)
+            for session, place in self._places.items()
+            if (why := self._why_not(session, place)) is not None
+        ]
+
+    def _decide(
+        self, session: Hashable, name: str, proof: Proof, client: ClientFacts
+    ) -> Accepted | Rejected:
+        user = self._directory.users.get(name)
+        department = self._directory.department_of(name)
+        if user is None or department is None:
+            proof.verify(DECOY, None)
+            reason = Reason.UNKNOWN_DOMAIN if department is None else Reason.UNKNOWN_USER
+            return _failed(reason, hint_for_unknown(name, self._directory))
+        reply = proof.verify(user.password, user.nt_hash)
+        if reply is None:
+            return _not_proven(user, proof.method)
+        if user.disabled:
+            return Rejected(
+                Reason.DISABLED,
+                "account disabled",
+                MsChapError.ACCOUNT_DISABLED,
+                f"{name!r} is configured as disabled",
+            )
+        return self._admit(session, user, department, reply, client)
+
+    def _admit(
+        self,
+        session: Hashable,
+        user: User,
+        department: Department,
+        reply: bytes,
+        client: ClientFacts,
+    ) -> Accepted | Rejected:
+        """Give a session whose peer is proven to be `user` a place, if there is one."""
+        place = self._places.get(session)
+        if place is not None and place.user == user.name:
+            return Accepted(user, department, reply)
+        others = self._sessions_of.get(user.name, [])
+        limit = department.max_sessions_per_user if user.address is None else 1
+        replaced = None
+        if limit is not None and len(others) >= limit:
+            replaced = self._same_device(others, client)
+            if replaced is None:
+                return self._too_many(user, others)
+        self.release(session)
+        self._places[session] = _Place(user.name, department, client)
+        self._sessions_of.setdefault(user.name, []).append(session)
+        if replaced is not None:
+            if self._why_not(replaced, self._places[replaced]) is None:
+                self._leases.transfer(replaced, session)
+            self.release(replaced)
+        return Accepted(user, department, reply, replaced)
+
+    def _same_device(self, sessions: list[Hashable], client: ClientFacts) -> Hashable | None:
+        for session in sessions:
+            if client.host_name and self._places[session].client.host_name == client.host_name:
+                return session
+        return None
+
+    def _too_many(self, user: User, sessions: list[Hashable]) -> Rejected:
+        hosts = ", ".join(sorted({self._places[session].client.host for session in sessions}))
+        if user.address is None:
+            mend = "disconnect one, or raise max_sessions_per_user of the department"
+        else:
+            mend = "a user with a fixed address has one session at a time"
+        return Rejected(
+            Reason.TOO_MANY_SESSIONS,
+            "too many sessions",
+            MsChapError.NO_DIALIN_PERMISSION,
+            f"{user.name!r} has {len(sessions)} already, from {hosts}: {mend}",
+        )
+
+    def _why_not(self, session: Hashable, place: _Place) -> str | None:
+        """Say why the directory does not allow an accepted session, or None if it does."""
+        user = self._directory.users.get(place.user)
+        department = self._directory.department_of(place.user)
+        if user is None or department is None:
+            return "the user was removed"
+        if user.disabled:
+            return "the user was disabled"
+        if department.name != place.department.name:
+            return f"the user's department is {department.name} now"
+        if department.gateway != place.department.gateway:
+            return "the department's gateway was changed"
+        lease = self._leases.get(session)
+        if lease is None:
+            return None
+        if user.address is not None:
+            return None if lease.address == user.address else "the user's fixed address was changed"
+        if lease.address not in department.pool:
+            return "the address is not in the department's pool any more"
+        if int(lease.address) in self._directory.reservations:
+            return "the address belongs to another user now"
+        return None
+
+
+def _not_proven(user: User, method: str) -> Rejected:
+    if method == NEEDS_PASSWORD and user.password is None:
+        return _failed(
+            Reason.METHOD_NOT_POSSIBLE,
+            f"{user.name!r} has only an nt_hash, which {method} cannot use: "
+            "configure a password, or let the client log in by MS-CHAPv2",
+        )
+    return _failed(Reason.WRONG_PASSWORD, f"{user.name!r} exists, but the password was wrong")
+
+
+def _failed(reason: Reason, hint: str) -> Rejected:
+    """Refuse in the same words and with the same number, whoever exists or not."""
+    return Rejected(reason, "authentication failed", MsChapError.AUTHENTICATION_FAILURE, hint)
