@@ -1,0 +1,69 @@
+"""What a link is told by the program."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address
+
+
+class Method(Enum):
+    """How a peer may prove who it is."""
+
+    MS_CHAP_V2 = "MS-CHAPv2"
+    CHAP_MD5 = "CHAP-MD5"
+    PAP = "PAP"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A name and its password, with which a client proves who it is."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The addresses of a link's two ends, and the servers that the peer shall use.
+
+    `address` is the peer's, `gateway` ours. Of `dns` and `nbns` the first two are offered
+    (RFC 1877 has options for no more).
+    """
+
+    address: IPv4Address
+    gateway: IPv4Address
+    dns: tuple[IPv4Address, ...] = ()
+    nbns: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """The settings of one end of a link; times in seconds, sizes in octets.
+
+    A link with `credentials` is a client: it proves who it is and asks for its address. One
+    without is a server: it demands a proof and assigns the address.
+
+    `methods`: what a server asks for, or a client consents to, the preferred one first.
+    `name`: what we call ourselves in a CHAP Challenge.
+    `mru`: what we take (our Maximum-Receive-Unit); also bounds what we send.
+    `authentication_timeout`: how long the peer may take from the start to its proof.
+    `authentication_attempts`: how many proofs a peer may offer where the method lets it try
+    again (MS-CHAPv2); the last wrong one ends the link.
+    `echo_interval`: the time between two Echo-Requests; 0 sends none. The link is dead when
+    `echo_failures` in a row stayed unanswered.
+    The rest are the timers and counters of RFC 1661 section 4.6. The Restart timer begins at
+    `first_restart` and doubles up to `restart`.
+    """
+
+    credentials: Credentials | None = None
+    methods: tuple[Method, ...] = (Method.MS_CHAP_V2, Method.CHAP_MD5, Method.PAP)
+    name: str = "l2gate"
+    mru: int = 1400
+    authentication_timeout: float = 60.0
+    authentication_attempts: int = 1
+    echo_interval: float = 30.0
+    echo_failures: int = 4
+    first_restart: float = 0.25
+    restart: float = 3.0
+    max_configure: int = 10
+    max_terminate: int = 2
+    max_failure: int = 5

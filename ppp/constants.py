@@ -1,0 +1,82 @@
+"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759."""
+
+from wire import OpenEnum
+
+DEFAULT_MRU = 1500
+"""What every end takes that asks for nothing else (RFC 1661 section 6.1)."""
+
+MINIMUM_MRU = 576
+"""The smallest MRU that we send to: what every host takes as an IPv4 packet (RFC 791)."""
+
+
+class Protocol(OpenEnum):
+    """PPP Protocol field (RFC 1661 section 2)."""
+
+    IPV4 = 0x0021
+    IPCP = 0x8021
+    LCP = 0xC021
+    PAP = 0xC023
+    CHAP = 0xC223
+
+
+class Code(OpenEnum):
+    """Codes of LCP and of every NCP (RFC 1661 section 5); from 8 on LCP alone (RFC 1570)."""
+
+    CONFIGURE_REQUEST = 1
+    CONFIGURE_ACK = 2
+    CONFIGURE_NAK = 3
+    CONFIGURE_REJECT = 4
+    TERMINATE_REQUEST = 5
+    TERMINATE_ACK = 6
+    CODE_REJECT = 7
+    PROTOCOL_REJECT = 8
+    ECHO_REQUEST = 9
+    ECHO_REPLY = 10
+    DISCARD_REQUEST = 11
+    IDENTIFICATION = 12
+    TIME_REMAINING = 13
+
+
+class LcpOption(OpenEnum):
+    """LCP Configuration Options (RFC 1661 section 6; ACCM is RFC 1662 section 7.1)."""
+
+    MAXIMUM_RECEIVE_UNIT = 1
+    ASYNC_CONTROL_CHARACTER_MAP = 2
+    AUTHENTICATION_PROTOCOL = 3
+    MAGIC_NUMBER = 5
+    PROTOCOL_FIELD_COMPRESSION = 7
+    ADDRESS_AND_CONTROL_FIELD_COMPRESSION = 8
+
+
+class IpcpOption(OpenEnum):
+    """IPCP Configuration Options (RFC 1332 section 3, RFC 1877 section 1)."""
+
+    IP_ADDRESS = 3
+    PRIMARY_DNS = 129
+    PRIMARY_NBNS = 130
+    SECONDARY_DNS = 131
+    SECONDARY_NBNS = 132
+
+
+class PapCode(OpenEnum):
+    """PAP codes (RFC 1334 section 2.2)."""
+
+    AUTHENTICATE_REQUEST = 1
+    AUTHENTICATE_ACK = 2
+    AUTHENTICATE_NAK = 3
+
+
+class ChapCode(OpenEnum):
+    """CHAP codes (RFC 1994 section 4)."""
+
+    CHALLENGE = 1
+    RESPONSE = 2
+    SUCCESS = 3
+    FAILURE = 4
+
+
+class ChapAlgorithm(OpenEnum):
+    """The Algorithm of CHAP's Authentication-Protocol option (RFC 1994 section 3, RFC 2759)."""
+
+    MD5 = 5
+    MS_CHAP_V2 = 0x81
