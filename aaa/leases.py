@@ -3,7 +3,7 @@
 How this works. An address of a pool is in one of three places:
 
     fresh      the pool's cursor has not passed it; it costs no memory
-    held       by a session: in `_holders`
+    held       by a session: in `_taken`
     released   it was held and is free again: in its pool's `released`, oldest first
 
 Fixed addresses are in none of them: the cursor passes over them, and what is released never
@@ -59,7 +59,7 @@ class Leases:
 
     def __init__(self, directory: Directory) -> None:
         self._held: dict[Hashable, _Holding] = {}
-        self._holders: dict[int, Hashable] = {}
+        self._taken: set[int] = set()
         self._pools: dict[str, _PoolState] = {}
         self._serve(directory)
 
@@ -82,7 +82,7 @@ class Leases:
             return held
         address = self._find(user, department)
         self._held[session] = _Holding(user.name, address, fixed=user.address is not None)
-        self._holders[address] = session
+        self._taken.add(address)
         return Lease(IPv4Address(address), user.address is not None)
 
     def release(self, session: Hashable) -> None:
@@ -90,7 +90,7 @@ class Leases:
         holding = self._held.pop(session, None)
         if holding is None:
             return
-        del self._holders[holding.address]
+        self._taken.remove(holding.address)
         self._put_back(holding.address, holding.user)
 
     def transfer(self, old: Hashable, new: Hashable) -> None:
@@ -100,7 +100,6 @@ class Leases:
         holding = self._held.pop(old, None)
         if holding is not None:
             self._held[new] = holding
-            self._holders[holding.address] = new
 
     def replace(self, directory: Directory) -> None:
         """Serve the pools of another directory; what is held stays held until released."""
@@ -112,7 +111,7 @@ class Leases:
 
     def _find(self, user: User, department: Department) -> int:
         if user.address is not None:
-            if int(user.address) in self._holders:
+            if int(user.address) in self._taken:
                 raise AddressInUse(user.address, user.name)
             return int(user.address)
         pool = self._pools[department.name]
@@ -133,7 +132,7 @@ class Leases:
             pool.put_back(address, user)
 
     def _is_free(self, address: int) -> bool:
-        return address not in self._reservations and address not in self._holders
+        return address not in self._reservations and address not in self._taken
 
     def _serve(self, directory: Directory) -> None:
         self._reservations: Mapping[int, str] = directory.reservations

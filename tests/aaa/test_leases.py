@@ -70,6 +70,17 @@ def test_without_fresh_addresses_the_one_that_was_free_longest_is_taken() -> Non
     assert address(leases, "s5", EVE) == "10.0.0.2", "her own is taken by now"
 
 
+def test_a_user_of_two_sessions_keeps_the_last_address_when_the_other_is_reused() -> None:
+    leases = Leases(directory([STAFF]))
+    for session, user in (("s1", BOB), ("s2", BOB), ("s3", EVE)):
+        address(leases, session, user)
+    for session in ("s1", "s3", "s2"):
+        leases.release(session)
+    assert address(leases, "s4", JIM) == "10.0.0.2"
+    assert address(leases, "s5", BOB) == "10.0.0.3"
+    assert address(leases, "s6", EVE) == "10.0.0.4"
+
+
 def test_a_full_pool_says_which_and_what_to_do() -> None:
     leases = Leases(directory([STAFF], [User("boss", "pw", address=IPv4Address("10.0.0.3"))]))
     address(leases, "s1", BOB)
@@ -151,12 +162,11 @@ def test_an_address_that_left_the_pool_does_not_come_back_to_it() -> None:
     assert address(leases, "s3", BOB, moved) == "10.7.0.1"
 
 
-POOLS = ((1, 4), (3, 8), (6, 6), (8, 12))
 USERS = tuple("abcdef")
 
 
 def build(cut: int, fixed: dict[str, int]) -> Directory:
-    """Two departments whose pools meet between `cut` and `cut + 1`, out of 12 addresses."""
+    """Two departments on both sides of address `cut`, which belongs to neither."""
     base = int(IPv4Address("10.0.0.0"))
 
     def part(first: int, last: int) -> Pool:
@@ -165,8 +175,8 @@ def build(cut: int, fixed: dict[str, int]) -> Directory:
     gateway = IPv4Address("10.255.0.1")
     return Directory(
         {
-            "default": Department("default", (), part(1, cut), gateway),
-            "x": Department("x", ("x",), part(cut + 1, 12), gateway),
+            "default": Department("default", (), part(1, cut - 1), gateway),
+            "x": Department("x", ("x",), part(cut + 1, 10), gateway),
         },
         {
             name: User(
@@ -233,8 +243,8 @@ class LeaseMachine(RuleBasedStateMachine):
         self.model[self.turn] = self.model.pop(old)
 
     @rule(
-        cut=st.integers(1, 11),
-        fixed=st.dictionaries(st.sampled_from(USERS), st.integers(1, 14), max_size=3),
+        cut=st.integers(2, 9),
+        fixed=st.dictionaries(st.sampled_from(USERS), st.integers(1, 12), max_size=3),
     )
     def replace(self, cut: int, fixed: dict[str, int]) -> None:
         distinct = {number: user for user, number in fixed.items()}
