@@ -4,7 +4,7 @@ The gateway alone writes them; the forwarder only looks them up, once a packet:
 
 * SPI of an inbound ESP packet -> `SaRecord` -> the peer whose packet it is,
 * our tunnel and session id of an L2TP data message -> `SessionRecord`,
-* inner destination address -> `SessionRecord` -> the peer's outbound SA and path.
+* inner address -> `SessionRecord` -> the peer's outbound SA and path.
 
 What is not found here is not plain data of an open session and goes up to the gateway.
 """
@@ -45,8 +45,9 @@ class SessionRecord:
 
     Tunnel and session ids are RFC 2661's: `tunnel_id` and `session_id` are ours (in what the
     peer sends), the peer's own stand in what we send. `port` is the peer's inner UDP port.
-    `address` is the assigned inner address as a number; a packet from the peer must come from
-    it or from one of `routes`. `mtu` is the largest inner packet the peer takes, in octets.
+    `address` is the assigned inner address and `gateway` our end of the link, as numbers; a
+    packet from the peer must come from `address` or from one of `routes`. `mtu` is the largest
+    inner packet the peer takes, in octets.
     `sequencing` says that the peer demanded sequence numbers on data (RFC 2661 section 5.4);
     `ns` is the next one to send.
     """
@@ -58,6 +59,7 @@ class SessionRecord:
     peer_session_id: int
     port: int
     address: int
+    gateway: int
     mtu: int
     routes: tuple[IPv4Network, ...] = ()
     sequencing: bool = False
@@ -74,9 +76,53 @@ class Tables:
     """All records, by the key that a packet brings.
 
     `sas` by SPI, `sessions` by `tunnel_id << 16 | session_id`, `addresses` by inner IPv4
-    address as a number. Bounded by the gateway's limits on peers and sessions.
+    address as a number, `routes` by prefix length and network number, longest prefix first.
+    The dicts stay the same objects for good. Bounded by the gateway's limits on peers and
+    sessions.
     """
 
     sas: dict[int, SaRecord] = field(default_factory=dict)
     sessions: dict[int, SessionRecord] = field(default_factory=dict)
     addresses: dict[int, SessionRecord] = field(default_factory=dict)
+    routes: dict[int, dict[int, SessionRecord]] = field(default_factory=dict)
+
+    def add_session(self, session: SessionRecord) -> None:
+        """Let packets find the session; an older one with its address or routes loses them."""
+        self.sessions[session.tunnel_id << 16 | session.session_id] = session
+        self.addresses[session.address] = session
+        for route in session.routes:
+            networks = self.routes.setdefault(route.prefixlen, {})
+            networks[int(route.network_address) >> 32 - route.prefixlen] = session
+        self._sort_routes()
+
+    def remove_session(self, session: SessionRecord) -> None:
+        """Let no packet find the session any more; what a newer one took over stays its own."""
+        self._forget(self.sessions, session.tunnel_id << 16 | session.session_id, session)
+        self._forget(self.addresses, session.address, session)
+        for route in session.routes:
+            networks = self.routes.get(route.prefixlen, {})
+            self._forget(networks, int(route.network_address) >> 32 - route.prefixlen, session)
+            if not networks:
+                self.routes.pop(route.prefixlen, None)
+
+    def session_to(self, address: int) -> SessionRecord | None:
+        """Return the session that an inner address lies behind (longest match, RFC 1812)."""
+        session = self.addresses.get(address)
+        if session is None:
+            for length, networks in self.routes.items():
+                session = networks.get(address >> 32 - length)
+                if session is not None:
+                    break
+        return session
+
+    def _sort_routes(self) -> None:
+        lengths = sorted(self.routes, reverse=True)
+        if lengths != list(self.routes):
+            longest_first = {length: self.routes[length] for length in lengths}
+            self.routes.clear()
+            self.routes.update(longest_first)
+
+    @staticmethod
+    def _forget(table: dict[int, SessionRecord], key: int, session: SessionRecord) -> None:
+        if table.get(key) is session:
+            del table[key]
