@@ -81,7 +81,7 @@ class Payloads:
     def parse(cls, first: PayloadType, data: Octets) -> Self:
         """Read the chain that begins with `first`; what is left over in `data` is padding."""
         reader = Reader(data)
-        items = []
+        items: list[Payload] = []
         following = first
         while following != PayloadType.NONE:
             if len(items) == MAX_PAYLOADS:
@@ -154,15 +154,9 @@ def parse_message(data: Octets) -> tuple[Header, bytes]:
 
 
 def build_message(
-    cookies: Cookies,
-    exchange: ExchangeType,
-    payloads: Payloads,
-    message_id: int = 0,
-    flags: Flags = Flags(0),
-    body: bytes | None = None,
+    cookies: Cookies, exchange: ExchangeType, payloads: Payloads, message_id: int = 0
 ) -> bytes:
-    """Return a message; `body` replaces the octets of the payloads by their ciphertext."""
-    octets = payloads.octets if body is None else body
-    length = HEADER_LENGTH + len(octets)
-    header = Header(cookies, payloads.first_type, exchange, flags, message_id, length)
-    return header.build() + octets
+    """Return a message in clear."""
+    length = HEADER_LENGTH + len(payloads.octets)
+    header = Header(cookies, payloads.first_type, exchange, Flags(0), message_id, length)
+    return header.build() + payloads.octets

@@ -15,6 +15,9 @@ from wire import DecodeError, Reader, Writer
 BASIC = 0x8000
 """The attribute format bit, RFC 2408 section 3.3: the value is 2 octets and stands for itself."""
 
+NUMBER_LENGTH = 8
+"""Octets of the longest attribute that can be a number we know; only primes are longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -50,7 +53,9 @@ class Attribute:
 
     @property
     def number(self) -> int:
-        """The value as a number."""
+        """The value as a number. Raises DecodeError where it is longer than numbers are."""
+        if len(self.value) > NUMBER_LENGTH:
+            raise DecodeError(f"attribute {self.type} of {len(self.value)} octets is no number")
         return int.from_bytes(self.value, "big")
 
 
