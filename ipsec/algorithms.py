@@ -15,8 +15,11 @@ from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from ipsec.constants import AuthenticationAlgorithm, EspTransform
-from ipsec.crypto import des
 from wire import LocalError
+
+
+def _single_des(key: bytes) -> TripleDES:
+    return TripleDES(key * 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ _GCM_KEYS: Final = {bits: length + 4 for bits, length in _AES_KEYS.items()}
 _GCM_ICV: Final = 16
 
 _ENCRYPTION: Final = {
-    EspTransform.DES: Encryption({0: 8}, iv=8, alignment=8, block_cipher=des),
+    EspTransform.DES: Encryption({0: 8}, iv=8, alignment=8, block_cipher=_single_des),
     EspTransform.TRIPLE_DES: Encryption({0: 24}, iv=8, alignment=8, block_cipher=TripleDES),
     EspTransform.NULL: Encryption({0: 0}, iv=0, alignment=4),
     EspTransform.AES_CBC: Encryption(_AES_KEYS, iv=16, alignment=16, block_cipher=AES),

@@ -1,8 +1,7 @@
-"""Hashes, the prf and the block ciphers that IKE and ESP share.
+"""The hashes and ciphers of IKE phase 1 (RFC 2409 section 4 and appendix A).
 
-Numbers are those of IKE phase 1 (RFC 2409 appendix A); ESP maps its own onto the same
-functions in `ipsec.algorithms`. A number that is not in the tables here is a LocalError:
-the proposals that were accepted are ours to choose.
+An algorithm that is not in the tables here is a LocalError: which proposal was chosen, was for
+us to say.
 """
 
 import hashlib
@@ -27,12 +26,11 @@ _HASHES: Final = {
 }
 
 KEY_BITS: Final = {
-    EncryptionAlgorithm.DES_CBC: (64,),
     EncryptionAlgorithm.TRIPLE_DES_CBC: (192,),
     EncryptionAlgorithm.AES_CBC: (128, 192, 256),
 }
-"""Key lengths of the ciphers, parity bits included. Only AES has a choice and therefore a
-Key Length attribute (RFC 2409 appendix A)."""
+"""Key lengths, parity bits included. Only a cipher with a choice of them has a Key Length
+attribute (RFC 2409 appendix A)."""
 
 
 def digest(algorithm: HashAlgorithm, data: bytes) -> bytes:
@@ -56,13 +54,7 @@ def _hash_name(algorithm: HashAlgorithm) -> str:
     return _HASHES[algorithm]
 
 
-def des(key: bytes) -> TripleDES:
-    """Return single DES for an 8-octet key, as TripleDES with the same key three times."""
-    return TripleDES(key * 3)
-
-
 _CIPHERS: Final[dict[EncryptionAlgorithm, Callable[[bytes], BlockCipherAlgorithm]]] = {
-    EncryptionAlgorithm.DES_CBC: des,
     EncryptionAlgorithm.TRIPLE_DES_CBC: TripleDES,
     EncryptionAlgorithm.AES_CBC: AES,
 }
