@@ -1,0 +1,227 @@
+#!/bin/sh
+# client.sh up|down: the VPN client of a lab machine: IKE by strongSwan or libreswan, xl2tpd, pppd.
+#
+# `up` ends with interface, address, gateway and dns as lines NAME=VALUE; or with exit status 1 and
+# the line stage=STAGE. Logs: /run/log/{ike,xl2tpd,pppd}.log.
+#
+# Environment: CLIENT (strongswan or libreswan), ADDRESS (own), SERVER, PSK, LOGIN, PASSWORD, and
+# as settings with these defaults:
+: "${IKE=aes256-sha256-modp2048,aes256-sha1-modp2048,aes128-sha1-modp2048}" # phase 1 proposals
+: "${ESP=aes256-sha1,aes128-sha1}"                                          # phase 2 proposals
+: "${AUTHENTICATION=mschapv2}" # mschapv2, chap, pap: the only method that pppd agrees to
+: "${FORCE_ENCAPSULATION=no}"  # yes: UDP encapsulation although there is no NAT
+: "${IKE_LIFETIME=8h}" "${SA_LIFETIME=1h}" "${REKEY_MARGIN=9m}"
+: "${IKE_LOG=1}" # strongSwan's log level for IKE; at 4 it tells the keys
+: "${IPSEC=yes}" # no: L2TP in clear text
+: "${PATIENCE=15}" # seconds that each stage may take
+
+LOGS=/run/log
+PLUTO=/usr/libexec/ipsec
+CONTROL=/run/xl2tpd.control
+
+failed() {
+	echo "stage=$1"
+	exit 1
+}
+
+# until_true SECONDS COMMAND...: ask every 50 ms; status 1 if it did not become true
+until_true() {
+	polls=$(($1 * 20))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		polls=$((polls - 1))
+		[ $polls -gt 0 ] || return 1
+		sleep 0.05
+	done
+}
+
+strongswan_start() {
+	cat >/etc/ipsec.conf <<-END
+		config setup
+		  uniqueids=no
+		conn vpn
+		  keyexchange=ikev1
+		  authby=secret
+		  type=transport
+		  left=$ADDRESS
+		  leftprotoport=17/1701
+		  right=$SERVER
+		  rightid=%any
+		  rightprotoport=17/1701
+		  ike=$IKE!
+		  esp=$ESP!
+		  ikelifetime=$IKE_LIFETIME
+		  lifetime=$SA_LIFETIME
+		  margintime=$REKEY_MARGIN
+		  rekeyfuzz=0%
+		  dpdaction=clear
+		  dpddelay=30s
+		  forceencaps=$FORCE_ENCAPSULATION
+		  auto=add
+	END
+	echo ": PSK \"$PSK\"" >/etc/ipsec.secrets
+	cat >/etc/strongswan.conf <<-END
+		charon {
+		  load = random nonce aes des sha1 sha2 md5 hmac gcm openssl gmp kernel-netlink socket-default stroke updown
+		  install_routes = no
+		  retransmit_timeout = 2
+		  retransmit_tries = 3
+		  filelog {
+		    log {
+		      path = $LOGS/ike.log
+		      flush_line = yes
+		      ike = $IKE_LOG
+		    }
+		  }
+		}
+	END
+	ipsec start >/dev/null 2>&1
+	until_true 20 grep -q "added configuration 'vpn'" $LOGS/ike.log || failed start
+}
+
+strongswan_up() {
+	timeout "$PATIENCE" /usr/lib/ipsec/stroke up vpn | grep -q 'established successfully'
+}
+
+strongswan_down() {
+	[ -S /run/charon.ctl ] || return 0
+	/usr/lib/ipsec/stroke down-nb vpn >/dev/null 2>&1 # it would wait for more than the Delete
+	sleep 0.2
+	timeout 10 ipsec stop >/dev/null 2>&1
+}
+
+libreswan_start() {
+	mkdir -p /run/pluto /run/nss
+	certutil -N -d sql:/run/nss --empty-password
+	cat >/etc/ipsec.conf <<-END
+		config setup
+		  uniqueids=no
+		  ikev1-policy=accept
+		conn vpn
+		  ikev2=no
+		  authby=secret
+		  type=transport
+		  left=$ADDRESS
+		  leftprotoport=17/1701
+		  right=$SERVER
+		  rightprotoport=17/1701
+		  pfs=no
+		  keyingtries=1
+		  encapsulation=$([ "$FORCE_ENCAPSULATION" = yes ] && echo yes || echo auto)
+		  auto=add
+	END
+	echo "%any %any : PSK \"$PSK\"" >/etc/ipsec.secrets
+	$PLUTO/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets --nssdir /run/nss \
+		--rundir /run/pluto --logfile $LOGS/ike.log --nofork --use-xfrm --no-dnssec >$LOGS/pluto.out 2>&1 &
+	until_true 20 test -S /run/pluto/pluto.ctl || failed start
+	whack --listen >/dev/null
+	$PLUTO/addconn --config /etc/ipsec.conf --ctlsocket /run/pluto/pluto.ctl vpn >/dev/null
+}
+
+whack() { timeout "$PATIENCE" $PLUTO/whack --ctlsocket /run/pluto/pluto.ctl "$@"; }
+
+libreswan_up() { whack --name vpn --initiate | grep -q 'IPsec SA established transport mode'; }
+
+libreswan_down() {
+	[ -S /run/pluto/pluto.ctl ] || return 0
+	whack --name vpn --terminate >/dev/null 2>&1
+	whack --shutdown >/dev/null 2>&1
+	rm -rf /run/pluto /run/nss
+}
+
+l2tp_start() {
+	{
+		case $AUTHENTICATION in
+		mschapv2) printf '%s\n' refuse-eap refuse-pap refuse-chap refuse-mschap ;;
+		chap) printf '%s\n' refuse-eap refuse-pap refuse-mschap refuse-mschap-v2 ;;
+		pap) printf '%s\n' refuse-eap refuse-chap refuse-mschap refuse-mschap-v2 ;;
+		esac
+		cat <<-END
+			user "$LOGIN"
+			password "$PASSWORD"
+			noauth
+			noccp
+			nobsdcomp
+			nodeflate
+			noipv6
+			noipdefault
+			nodefaultroute
+			ipcp-accept-local
+			ipcp-accept-remote
+			usepeerdns
+			mtu 1400
+			mru 1400
+			lcp-echo-interval 20
+			lcp-echo-failure 4
+			debug
+			logfile $LOGS/pppd.log
+		END
+	} >/etc/ppp/options.vpn
+	cat >/etc/ppp/ip-up <<-'END'
+		#!/bin/sh
+		# pppd's arguments: interface, tty, speed, own address, peer's address
+		ip route replace 192.168.1.0/24 dev "$1"
+		printf 'interface=%s\naddress=%s\ngateway=%s\ndns=%s\n' "$1" "$4" "$5" "$DNS1 $DNS2" >/run/up.new
+		mv /run/up.new /run/up
+	END
+	printf '#!/bin/sh\nrm -f /run/up\n' >/etc/ppp/ip-down
+	chmod 755 /etc/ppp/ip-up /etc/ppp/ip-down
+	cat >/etc/xl2tpd/xl2tpd.conf <<-END
+		[global]
+		port = 1701
+		debug tunnel = yes
+		debug state = yes
+		[lac vpn]
+		lns = $SERVER
+		pppoptfile = /etc/ppp/options.vpn
+		length bit = yes
+		redial = no
+	END
+	xl2tpd -D -C $CONTROL -p /run/xl2tpd.pid >$LOGS/xl2tpd.log 2>&1 &
+	until_true 10 test -p $CONTROL || failed start
+}
+
+ended() { grep -qE 'authentication failed|LCP terminated by peer|Connection terminated|Modem hangup' $LOGS/pppd.log; }
+
+l2tp_up() {
+	echo 'c vpn' >$CONTROL
+	until_true "$PATIENCE" eval '[ -s /run/up ] || ended' || failed l2tp
+	[ -s /run/up ] && return
+	grep -q 'authentication failed' $LOGS/pppd.log && failed authentication
+	failed ppp
+}
+
+l2tp_down() {
+	[ -s /run/xl2tpd.pid ] || return 0
+	timeout 2 sh -c "echo 'd vpn' >$CONTROL"
+	until_true 3 eval '[ ! -e /run/up ]'
+	sleep 0.2 # for the StopCCN and its acknowledgement
+	kill "$(cat /run/xl2tpd.pid)"
+	for pid in /run/ppp*.pid; do # pppd asks twice for a Terminate-Ack that cannot come any more
+		[ -e "$pid" ] && kill -9 "$(cat "$pid")"
+	done
+	rm -f /run/xl2tpd.pid /run/ppp*.pid /run/up
+}
+
+down() {
+	l2tp_down
+	"${CLIENT}_down"
+	ip xfrm state flush
+	ip xfrm policy flush
+}
+
+case $1 in
+up)
+	down
+	rm -f $LOGS/*
+	touch $LOGS/ike.log $LOGS/xl2tpd.log $LOGS/pppd.log
+	[ $IPSEC = no ] || "${CLIENT}_start"
+	l2tp_start
+	ping -c 1 -W 1 "$SERVER" >/dev/null # so that ARP takes no part
+	[ $IPSEC = no ] || "${CLIENT}_up" || failed ike
+	l2tp_up
+	cat /run/up
+	;;
+down) down ;;
+esac
+exit 0
