@@ -28,11 +28,13 @@ class ClientFacts:
     """What is known of a client before it logs in.
 
     `host` is its outer address as text, `host_name` what it calls itself (the Host Name AVP,
-    RFC 2661 section 4.4.3); the latter is not proven by anything.
+    RFC 2661 section 4.4.3), `identity` who it said it is in IKE's phase 1: behind NAT its
+    private address. The latter two are not proven by anything.
     """
 
     host: str
     host_name: str = ""
+    identity: str = ""
 
 
 class Reason(Enum):

@@ -44,10 +44,11 @@ class Aaa:
     moment it is accepted until `release`, which the caller owes for every accepted session.
     Holds one entry for each such session, so it is bounded by the caller's limit on sessions.
 
-    Where a user's sessions reach the limit (`max_sessions_per_user`, or one for a user with a
-    fixed address), a new one replaces the oldest of those whose client has the same host name:
-    a device that lost its network comes back before its old session is known to be dead. Any
-    other is refused.
+    A new session replaces an older one of the same user whose client is the same in every
+    fact: a device that lost power or network comes back before its old session is known to be
+    dead, and gets its address again. Where the user's sessions reach the limit
+    (`max_sessions_per_user`, or one for a user with a fixed address), the same host name is
+    enough, since the device may have moved to another network. Any other is refused.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -152,11 +153,10 @@ class Aaa:
             return Accepted(user, department, reply)
         others = self._sessions_of.get(user.name, [])
         limit = department.max_sessions_per_user if user.address is None else 1
-        replaced = None
-        if limit is not None and len(others) >= limit:
-            replaced = self._same_device(others, client)
-            if replaced is None:
-                return self._too_many(user, others)
+        full = limit is not None and len(others) >= limit
+        replaced = self._same_device(others, client, moved=full)
+        if full and replaced is None:
+            return self._too_many(user, others)
         self.release(session)
         self._places[session] = _Place(user.name, department, client)
         self._sessions_of.setdefault(user.name, []).append(session)
@@ -166,9 +166,15 @@ class Aaa:
             self.release(replaced)
         return Accepted(user, department, reply, replaced)
 
-    def _same_device(self, sessions: list[Hashable], client: ClientFacts) -> Hashable | None:
+    def _same_device(
+        self, sessions: list[Hashable], client: ClientFacts, moved: bool
+    ) -> Hashable | None:
+        """Return the oldest session of the device; `moved`: it may come from elsewhere now."""
+        if not client.host_name:
+            return None
         for session in sessions:
-            if client.host_name and self._places[session].client.host_name == client.host_name:
+            other = self._places[session].client
+            if other == client or (moved and other.host_name == client.host_name):
                 return session
         return None
 

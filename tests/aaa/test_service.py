@@ -262,6 +262,17 @@ def test_at_the_limit_the_same_device_takes_its_place_and_address_back() -> None
         aaa.lease("old")
 
 
+def test_a_device_that_lost_power_takes_its_place_back_whatever_the_limit() -> None:
+    aaa = Aaa(directory())
+    first = ClientFacts("198.51.100.7", "PC", "192.168.1.2")
+    accepted(aaa, "old", "l2tpuser", first)
+    address = aaa.lease("old").address
+    for neighbour in (replace(first, identity="192.168.1.3"), replace(first, host_name="MAC")):
+        assert accepted(aaa, str(neighbour), "l2tpuser", neighbour).replaces is None
+    assert accepted(aaa, "new", "l2tpuser", first).replaces == "old"
+    assert aaa.lease("new").address == address
+
+
 def test_a_client_without_a_host_name_replaces_nobody() -> None:
     one = replace(SALES, max_sessions_per_user=1)
     aaa = Aaa(directory(departments=(one, DEFAULT)))
