@@ -197,7 +197,7 @@ class Forwarder:
         A packet for everybody (DHCPINFORM, RFC 2131 section 4.4.3) is for the gateway alone.
         """
         version, total, protocol, source, destination = _IPV4.unpack_from(datagram, start)
-        packet = datagram[start : start + total]
+        packet: Octets = datagram[start : start + total]
         if not (0x45 <= version <= 0x4F and (version & 15) * 4 <= total == len(packet)):
             self.drops[Drop.MALFORMED] += 1
         elif source != session.address and self._tables.session_to(source) is not session:
