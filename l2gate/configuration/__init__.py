@@ -1,5 +1,6 @@
 """Reading of the configuration: every mistake of all files in one run, with file and line."""
 
+from l2gate.configuration.load import Loaded, load
 from l2gate.configuration.model import (
     AuthenticationMethod,
     Configuration,
@@ -9,13 +10,19 @@ from l2gate.configuration.model import (
     Proposals,
     ServerSettings,
 )
+from l2gate.configuration.problems import ConfigurationError, Place, Problem
 
 __all__ = [
     "AuthenticationMethod",
     "Configuration",
+    "ConfigurationError",
     "IpsecSettings",
     "L2tpSettings",
+    "Loaded",
+    "Place",
     "PppSettings",
+    "Problem",
     "Proposals",
     "ServerSettings",
+    "load",
 ]

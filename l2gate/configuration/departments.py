@@ -1,0 +1,235 @@
+"""The sections departments and users, and the address plan that they make together."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
+from aaa.directory import suffix_of
+from l2gate.configuration import values
+from l2gate.configuration.problems import Place
+from l2gate.configuration.section import Expected, Section
+
+MAX_DNS = 2
+MAX_WINS = 2
+"""RFC 1877 has a primary and a secondary server of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A department and where it stands. Without a usable pool and gateway it has no value."""
+
+    section: Section
+    name: str
+    domains: tuple[str, ...]
+    department: Department | None
+
+
+def read_departments(files: Sequence[Section]) -> list[Entry]:
+    """Read `departments` of all files."""
+    entries: dict[str, Entry] = {}
+    owners: dict[str, str] = {}
+    for file in files:
+        for name, section in file.sections("departments"):
+            if name in entries:
+                first = entries[name].section.place()
+                section.error(None, f"the department is in {first} already: give it once")
+                continue
+            entry = entries[name] = _read_department(name, section)
+            for domain in entry.domains:
+                owner = owners.setdefault(domain, name)
+                if owner != name:
+                    section.error("domains", f"{domain!r} belongs to department {owner!r} already")
+    if not entries:
+        files[0].error(None, "departments is missing: add at least the department 'default'")
+    return list(entries.values())
+
+
+def _read_department(name: str, section: Section) -> Entry:
+    try:
+        values.department_name(name)
+    except Expected as error:
+        section.error(None, f"expected {error}, found {name!r}")
+    domains = section.take_all("domains", values.domain)
+    parts = section.require_all("pool", values.pool_part, "172.16.1.2-172.16.1.100")
+    gateway = section.require("gateway", values.unicast, "172.16.1.1")
+    dns = section.take_all("dns", values.unicast, at_most=MAX_DNS)
+    wins = section.take_all("wins", values.unicast, at_most=MAX_WINS)
+    limit = section.take("max_sessions_per_user", values.number(1, 65535), None)
+    section.finish()
+    if name != DEFAULT_DEPARTMENT and "domains" not in section:
+        section.error(
+            None,
+            "domains is missing, so that nobody belongs to the department: "
+            f"add for example 'domains: [{name}.example.com]'",
+        )
+    if gateway is None or not parts:
+        return Entry(section, name, domains, None)
+    pool = Pool(tuple(sorted(_without(gateway, parts), key=lambda part: part.first)))
+    if not pool.ranges:
+        section.error("pool", "there is no address left beside the gateway: enlarge it")
+    return Entry(section, name, domains, Department(name, domains, pool, gateway, dns, wins, limit))
+
+
+def _without(gateway: IPv4Address, parts: Iterable[values.PoolPart]) -> list[AddressRange]:
+    """Return the ranges of a pool; a network leaves room for its gateway, a range does not."""
+    ranges: list[AddressRange] = []
+    for part, network in parts:
+        if network is None or gateway not in part:
+            ranges.append(part)
+            continue
+        if part.first < gateway:
+            ranges.append(AddressRange(part.first, gateway - 1))
+        if gateway < part.last:
+            ranges.append(AddressRange(gateway + 1, part.last))
+    return ranges
+
+
+class AddressPlan:
+    """Which address belongs to which department's pool."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._departments = [
+            (entry, entry.department) for entry in entries if entry.department is not None
+        ]
+        self._parts = sorted(
+            (
+                (part, entry)
+                for entry, department in self._departments
+                for part in department.pool.ranges
+            ),
+            key=lambda placed: placed[0].first,
+        )
+        self._starts = [part.first for part, _ in self._parts]
+
+    def check(self, own_networks: Sequence[IPv4Network]) -> None:
+        """Note pools that overlap each other, a gateway or a network of this server."""
+        for (part, entry), (next_part, next_entry) in zip(
+            self._parts, self._parts[1:], strict=False
+        ):
+            if next_part.first <= part.last:
+                other = "itself" if entry is next_entry else f"the pool of {entry.name!r} ({part})"
+                next_entry.section.error("pool", f"{next_part} overlaps {other}")
+        for entry, department in self._departments:
+            owner = self.pool_of(department.gateway)
+            if owner is entry:
+                entry.section.error(
+                    "pool", f"contains the gateway {department.gateway}: leave it out of the pool"
+                )
+            elif owner is not None:
+                entry.section.error(
+                    "gateway",
+                    f"{department.gateway} is in the pool of {owner.name!r}: choose another",
+                )
+        for part, entry in self._parts:
+            for network in own_networks:
+                if part.first <= network[-1] and network[0] <= part.last:
+                    entry.section.error(
+                        "pool",
+                        f"{part} overlaps {network}, a network of this server: choose another",
+                    )
+
+    def pool_of(self, address: IPv4Address) -> Entry | None:
+        """Return the department whose pool has an address, or None."""
+        place = bisect_right(self._starts, address) - 1
+        if place < 0 or address > self._parts[place][0].last:
+            return None
+        return self._parts[place][1]
+
+    def why_not_fixed(
+        self, address: IPv4Address, department: str, own_networks: Sequence[IPv4Network]
+    ) -> str | None:
+        """Say why a user of a department cannot have a fixed address, or None."""
+        owner = self.pool_of(address)
+        if owner is not None and owner.name != department:
+            return f"is in the pool of department {owner.name!r}, and the user is in {department!r}"
+        if owner is not None:
+            return None
+        for _, other in self._departments:
+            if other.gateway == address:
+                return f"is the gateway of department {other.name!r}"
+        for network in own_networks:
+            if address in network:
+                return f"is in {network}, a network of this server"
+        return None
+
+
+def read_users(
+    files: Sequence[Section],
+    entries: Sequence[Entry],
+    plan: AddressPlan,
+    own_networks: Sequence[IPv4Network],
+) -> dict[str, User]:
+    """Read `users` of all files."""
+    reader = _UserReader(entries, plan, own_networks)
+    users = (reader.read(section) for file in files for section in file.items("users"))
+    return {user.name: user for user in users if user is not None}
+
+
+class _UserReader:
+    """Reads one user after the other, and knows those before."""
+
+    def __init__(
+        self, entries: Sequence[Entry], plan: AddressPlan, own_networks: Sequence[IPv4Network]
+    ) -> None:
+        self._places: dict[str, Place] = {}
+        self._addresses: dict[IPv4Address, str] = {}
+        self._plan = plan
+        self._own_networks = own_networks
+        self._departments: dict[str | None, str] = {
+            domain: entry.name for entry in entries for domain in entry.domains
+        }
+        if any(entry.name == DEFAULT_DEPARTMENT for entry in entries):
+            self._departments[None] = DEFAULT_DEPARTMENT
+
+    def read(self, section: Section) -> User | None:
+        name = section.require("name", values.user_name, "bob")
+        section.path = "users" if name is None else f"users[{name}]"
+        password = section.take("password", values.password, None)
+        nt_hash = section.take("nt_hash", values.nt_hash, None)
+        address = section.take("address", values.unicast, None)
+        disabled = section.take("disabled", values.switch, False)
+        section.finish()
+        if "password" in section and "nt_hash" in section:
+            section.error("nt_hash", "is given beside password: remove one of them")
+        if "password" not in section and "nt_hash" not in section:
+            section.error(None, "has no password: add 'password' or 'nt_hash'")
+        if name is None:
+            return None
+        if name in self._places:
+            section.error(
+                "name", f"the user is in {self._places[name]} already: remove one of them"
+            )
+        self._places[name] = section.place()
+        suffix = suffix_of(name)
+        department = self._departments.get(suffix)
+        if department is None:
+            self._note_no_department(section, suffix)
+        elif address is not None:
+            self._check_address(section, name, address, department)
+        return User(name, password, nt_hash, address, disabled)
+
+    def _note_no_department(self, section: Section, suffix: str | None) -> None:
+        if suffix is None:
+            section.error(
+                "name",
+                "a name without a suffix belongs to the department 'default', which does not "
+                "exist: add it, or a suffix",
+            )
+            return
+        domains = sorted(domain for domain in self._departments if domain is not None)
+        known = ", ".join(domains) or "none"
+        section.error(
+            "name", f"no department has the domain {suffix!r}: add it to one (known: {known})"
+        )
+
+    def _check_address(
+        self, section: Section, name: str, address: IPv4Address, department: str
+    ) -> None:
+        holder = self._addresses.setdefault(address, name)
+        if holder != name:
+            section.error("address", f"{address} belongs to {holder!r} already: choose another")
+        why_not = self._plan.why_not_fixed(address, department, self._own_networks)
+        if why_not is not None:
+            section.error("address", f"{address} {why_not}: choose another")

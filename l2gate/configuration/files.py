@@ -1,0 +1,78 @@
+"""The files of a configuration: YAML and secrets, and who may read them."""
+
+import os
+import stat
+from pathlib import Path
+
+import yaml
+
+from l2gate.configuration.problems import Place, Problems
+from l2gate.configuration.section import Expected, Section
+from l2gate.configuration.values import shared_secret
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's parser where PyYAML was built with it: several times as fast."""
+
+LARGEST_SECRET = 4096
+"""Octets of a secret's file that are read; a secret is one short line."""
+
+
+def read_yaml(path: Path, problems: Problems) -> Section:
+    """Read one file of the configuration; what cannot be read is an empty section.
+
+    A file that YAML cannot make sense of has one mistake: the first.
+    """
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            warn_if_exposed(path, stream.fileno(), problems)
+            text = stream.read().decode()
+        return Section(yaml.compose(text, Loader=LOADER), file, "", problems)
+    except OSError as error:
+        problems.error(Place(file, 0), f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problems.error(Place(file, line), "expected text in UTF-8: save the file in that encoding")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problems.error(
+            Place(file, line), f"YAML allows no character {error.character:#x}: remove it"
+        )
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = 0 if mark is None else mark.line + 1
+        context = f" {error.context}" if error.context else ""
+        problems.error(Place(file, line), f"not YAML: {error.problem}{context}")
+    return Section(None, file, "", problems)
+
+
+def read_secret_file(section: Section, key: str, file: Path) -> bytes | None:
+    """Return the secret in a file, relative to the file that names it; None if there is none."""
+    path = Path(section.file).parent / file
+    try:
+        with path.open("rb") as stream:
+            warn_if_exposed(path, stream.fileno(), section.problems)
+            content = stream.read(LARGEST_SECRET + 1)
+    except OSError as error:
+        section.error(key, f"{path} cannot be read: {error.strerror}")
+        return None
+    try:
+        if len(content) > LARGEST_SECRET:
+            raise Expected("one short line")
+        return shared_secret(content.decode().rstrip("\r\n"))
+    except UnicodeDecodeError:
+        section.error(key, f"expected text in UTF-8 in {path}")
+    except Expected as error:
+        section.error(key, f"expected {error} in {path}")
+    return None
+
+
+def warn_if_exposed(path: Path, descriptor: int, problems: Problems) -> None:
+    """Warn of a file with secrets that every user of the system may read or change."""
+    mode = os.fstat(descriptor).st_mode
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        may = "read" if mode & stat.S_IROTH else "change"
+        problems.warn(
+            Place(str(path), 0),
+            f"holds secrets, and every user of this system may {may} it: chmod 600 {path}",
+        )

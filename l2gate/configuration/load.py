@@ -1,0 +1,87 @@
+"""From the files to a `Configuration`, or to everything that is wrong with them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from aaa import Directory, User
+from l2gate.configuration.departments import AddressPlan, read_departments, read_users
+from l2gate.configuration.files import read_yaml
+from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
+from l2gate.configuration.problems import ConfigurationError, Problem, Problems
+from l2gate.configuration.section import Section
+from l2gate.configuration.sections import read_ipsec, read_l2tp, read_ppp, read_server
+
+FURTHER_FILES = "conf.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used, and what is unwise about it."""
+
+    configuration: Configuration
+    warnings: tuple[Problem, ...]
+
+
+def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
+    """Read the configuration file `path` and the files of conf.d beside it, in order of name.
+
+    `own_networks` are the networks that this server is in without us; no pool may overlap them.
+    Raises ConfigurationError with every mistake of all files; where one is not YAML at all,
+    with what keeps the files from being read.
+    """
+    problems = Problems()
+    files = [read_yaml(file, problems) for file in (path, *_further_files(path))]
+    if problems.errors:
+        raise ConfigurationError(problems.errors)
+    server = read_server(_only(files, "server"))
+    ipsec = read_ipsec(_only(files, "ipsec"))
+    l2tp = read_l2tp(_only(files, "l2tp"))
+    ppp = read_ppp(_only(files, "ppp"))
+    entries = read_departments(files)
+    plan = AddressPlan(entries)
+    plan.check(own_networks)
+    users = read_users(files, entries, plan, own_networks)
+    for file in files:
+        file.finish()
+    if ipsec is None or problems.errors:
+        raise ConfigurationError(_in_order(problems.errors, files))
+    _warn_of_logins(files[0], users, ppp)
+    departments = {entry.name: entry.department for entry in entries if entry.department}
+    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users))
+    return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
+
+
+def _further_files(path: Path) -> list[Path]:
+    found = (path.parent / FURTHER_FILES).glob("*.y*ml")
+    return sorted(
+        file for file in found if file.suffix in (".yaml", ".yml") and file.name[0] != "."
+    )
+
+
+def _only(files: Sequence[Section], key: str) -> Section:
+    """Return the section `key` out of the one file that has it."""
+    sections = {file.file: file.section(key) for file in files}
+    having = [file for file in files if key in file] or files[:1]
+    for file in having[1:]:
+        first = having[0].place(key)
+        file.error(key, f"the section is in {first} already: keep it in one file")
+    return sections[having[0].file]
+
+
+def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) -> None:
+    if not users:
+        file.warn(None, "there are no users: nobody can log in")
+    hashed = [user.name for user in users.values() if user.nt_hash is not None]
+    if hashed and AuthenticationMethod.CHAP_MD5 in ppp.authentication:
+        file.warn(
+            None,
+            f"users with an nt_hash, such as {hashed[0]!r}, cannot log in by chap-md5, which "
+            "needs the password itself",
+        )
+
+
+def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:
+    turns = {file.file: turn for turn, file in enumerate(files)}
+    return sorted(problems, key=lambda p: (turns.get(p.place.file, len(turns)), p.place.line))

@@ -1,0 +1,213 @@
+"""What a single value of the configuration may be: text in, value out, or `Expected`."""
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from math import log2
+from pathlib import Path
+from typing import TypeVar
+
+from aaa import AddressRange
+from l2gate.configuration.section import Expected
+
+Choice = TypeVar("Choice", bound=Enum)
+
+SOCKET_PATH_OCTETS = 107
+"""The longest path that a Unix socket can have (unix(7), without the closing zero)."""
+
+WEAK_PSK_BITS = 64
+"""Below this a pre-shared key is weak: whoever takes part in one main mode can then search for
+it offline (CVE-2018-5389)."""
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+
+PoolPart = tuple[AddressRange, IPv4Network | None]
+"""A range of addresses, and the network that it was written as, if it was."""
+
+
+def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
+    """Return a parser for the values of an enum."""
+
+    def parse(text: str) -> Choice:
+        try:
+            return choices(text)
+        except ValueError:
+            values = [str(choice.value) for choice in choices]
+            raise Expected(f"{', '.join(values[:-1])} or {values[-1]}") from None
+
+    return parse
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return a parser for a whole number between two limits, both included."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+            raise Expected(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def switch(text: str) -> bool:
+    """Return a truth value, in all spellings of YAML 1.1."""
+    folded = text.lower()
+    if folded in ("true", "yes", "on"):
+        return True
+    if folded in ("false", "no", "off"):
+        return False
+    raise Expected("true or false")
+
+
+def interval(least: int, most: int) -> Callable[[str], float | None]:
+    """Return a parser for seconds; `false` is None."""
+    seconds = number(least, most)
+
+    def parse(text: str) -> float | None:
+        if text.lower() in ("false", "no", "off"):
+            return None
+        try:
+            return float(seconds(text))
+        except Expected as error:
+            raise Expected(f"{error} (seconds), or false") from None
+
+    return parse
+
+
+def host_name(text: str) -> str:
+    """Return a name without spaces, of at most 63 octets."""
+    if not _NAME.fullmatch(text) or len(text) > 63:
+        raise Expected("a name of letters, digits, '.', '-' and '_', such as vpn.example.com")
+    return text
+
+
+def department_name(text: str) -> str:
+    """Return the name of a department."""
+    if not _NAME.fullmatch(text) or len(text) > 63:
+        raise Expected("a department's name of letters, digits, '.', '-' and '_'")
+    return text
+
+
+def domain(text: str) -> str:
+    """Return the suffix of login names."""
+    if not text or "@" in text or "\\" in text or not text.isprintable() or " " in text:
+        raise Expected("what follows the @ in a login name, such as sales.example.com")
+    return text
+
+
+def interface(text: str) -> str:
+    """Return the name of a network interface, of at most 15 octets."""
+    if not _INTERFACE.fullmatch(text):
+        raise Expected("an interface name of at most 15 letters, digits, '.', '-' and '_'")
+    return text
+
+
+def socket_path(text: str) -> Path:
+    """Return where a Unix socket is to be."""
+    if not text.startswith("/") or len(text.encode()) > SOCKET_PATH_OCTETS:
+        raise Expected(f"an absolute path of at most {SOCKET_PATH_OCTETS} octets")
+    return Path(text)
+
+
+def any_address(text: str) -> IPv4Address | IPv6Address:
+    """Return an address of this server, the unspecified ones included."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise Expected('an IPv4 or IPv6 address, such as 192.0.2.1 or "::"') from None
+
+
+def identity(text: str) -> IPv4Address | IPv6Address | str:
+    """Return what the server calls itself in main mode."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        if _NAME.fullmatch(text) and len(text) <= 255:
+            return text
+        raise Expected("an address or a domain name, such as vpn.example.com") from None
+
+
+def unicast(text: str) -> IPv4Address:
+    """Return an IPv4 address that a host can have."""
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        raise Expected("an IPv4 address, such as 172.16.1.1") from None
+    if not _for_hosts(address):
+        raise Expected("an IPv4 address that a host can have")
+    return address
+
+
+def pool_part(text: str) -> PoolPart:
+    """Return the addresses of a range, a network or a single address.
+
+    A network stands for its hosts: neither its own address nor its broadcast address.
+    """
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    try:
+        if dash:
+            part, network = AddressRange(IPv4Address(first), IPv4Address(last)), None
+        elif "/" in text:
+            network = IPv4Network(text)
+            inner = 1 if network.prefixlen < 31 else 0
+            part = AddressRange(network[inner], network[-1 - inner])
+        else:
+            part, network = AddressRange(IPv4Address(text), IPv4Address(text)), None
+    except ValueError:
+        raise Expected(
+            "addresses such as 172.16.1.2-172.16.1.100, or a network such as 172.16.9.0/24"
+        ) from None
+    if part.first > part.last:
+        raise Expected("the lower address before the dash and the higher one behind it")
+    if any(part.first <= last and first <= part.last for first, last in _NOT_FOR_HOSTS):
+        raise Expected("addresses that hosts can have")
+    return part, network
+
+
+def user_name(text: str) -> str:
+    """Return a login name; CHAP's Name field holds 255 octets (RFC 1994 section 4.1)."""
+    if not text or text != text.strip() or not text.isprintable() or len(text.encode()) > 255:
+        raise Expected("a login name of 1 to 255 octets without spaces around it")
+    if "\\" in text:
+        raise Expected("a login name without a backslash: a Windows domain is no part of it")
+    if text.startswith("@") or text.endswith("@"):
+        raise Expected("a login name such as bob or bob@sales.example.com")
+    return text
+
+
+def password(text: str) -> str:
+    """Return a password of at most 255 octets (PAP's Peer-ID and Password, RFC 1334)."""
+    if not text or len(text.encode()) > 255:
+        raise Expected("a password of 1 to 255 octets")
+    return text
+
+
+def nt_hash(text: str) -> bytes:
+    """Return the 16 octets of an NT password hash (RFC 2759 section 8.3)."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{32}", text):
+        raise Expected("32 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def shared_secret(text: str) -> bytes:
+    """Return the octets of a pre-shared key or tunnel secret."""
+    if not text or text != text.strip() or not text.isprintable():
+        raise Expected("one line of printable characters without spaces around it")
+    return text.encode()
+
+
+def strength(secret: bytes) -> float:
+    """Return how many bits a secret may hold at most, judged by its length and variety."""
+    return len(secret) * log2(len(set(secret)))
+
+
+_NOT_FOR_HOSTS = tuple(
+    (IPv4Network(network)[0], IPv4Network(network)[-1])
+    for network in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")
+)
+
+
+def _for_hosts(address: IPv4Address) -> bool:
+    return not any(first <= address <= last for first, last in _NOT_FOR_HOSTS)
