@@ -1,0 +1,194 @@
+"""What the kernel must know: our addresses, the routes to the clients, and that it forwards.
+
+Routes come and go with sessions, so they are set through rtnetlink(7), over one socket and
+without processes. pyroute2's synchronous classes run an event loop of their own and refuse to
+work inside one that runs; hence the asynchronous one, and a queue that keeps the changes in
+order while the caller goes on at once. A change takes about 0.4 ms of the loop's time.
+
+Addresses and routes belong to the TUN device. The kernel removes them with it, however the
+program ends, so a killed run leaves nothing behind that the next one would have to clean up.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Coroutine, Iterable
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from socket import AF_INET
+from typing import Final, NamedTuple, Self
+
+from pyroute2 import AsyncIPRoute, NetlinkError
+
+from l2gate.sysctl import Sysctls
+
+_NTF_PROXY: Final = 0x08
+_SCOPE_LINK: Final = 253
+_RTPROT_STATIC: Final = 4
+
+_log = logging.getLogger(__name__)
+
+
+class NetworkError(Exception):
+    """The kernel refuses what the server cannot do without; the text says what and why."""
+
+
+class _OwnAddress(NamedTuple):
+    interface: IPv4Interface
+    link: int
+
+
+async def own_networks(without: str = "") -> list[IPv4Network]:
+    """Return the IPv4 networks that this machine is connected to, but those of one device.
+
+    Needs no privilege. The command line calls it through `asyncio.run()`.
+    """
+    async with AsyncIPRoute() as rtnetlink:
+        skipped = await rtnetlink.link_lookup(ifname=without) if without else []
+        addresses = await _own_addresses(rtnetlink)
+    return [own.interface.network for own in addresses if own.link not in skipped]
+
+
+async def _own_addresses(rtnetlink: AsyncIPRoute) -> list[_OwnAddress]:
+    addresses = []
+    async for message in await rtnetlink.addr("dump", family=AF_INET):
+        interface = IPv4Interface((message.get("address"), message["prefixlen"]))
+        addresses.append(_OwnAddress(interface, message["index"]))
+    return addresses
+
+
+class Network:
+    """The kernel's part in the work of one TUN device; an asynchronous context manager.
+
+    On leaving, what was set outside of the device is as it was before.
+    """
+
+    def __init__(self, device: str, sysctls: Sysctls | None = None) -> None:
+        self._device = device
+        self._index = 0
+        self._sysctls = sysctls or Sysctls()
+        self._rtnetlink = AsyncIPRoute()
+        self._routes: set[IPv4Network] = set()
+        self._proxies: dict[IPv4Address, int] = {}
+        self._changes: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Find the device and begin to make changes. Raises NetworkError."""
+        await self._rtnetlink.setup_endpoint()
+        found = await self._rtnetlink.link_lookup(ifname=self._device)
+        if not found:
+            await self._rtnetlink.close()
+            raise NetworkError(f"there is no network device {self._device}")
+        self._index = found[0]
+        self._worker = asyncio.create_task(self._make_changes())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish the changes, take proxy ARP back, restore the sysctls."""
+        for address in list(self._proxies):
+            self._changes.put_nowait(self._delete_proxy(address))
+        await self.settle()
+        if self._worker is not None:
+            self._worker.cancel()
+        await self._rtnetlink.close()
+        self._sysctls.restore()
+
+    async def bring_up(self, mtu: int, gateways: Iterable[IPv4Address]) -> None:
+        """Bring the device up with our ends of all links, and let the kernel forward.
+
+        Raises NetworkError.
+        """
+        device = f"ipv4/conf/{self._device}"
+        try:
+            self._sysctls.set("ipv4/ip_forward", "1")
+        except OSError as error:
+            raise NetworkError(
+                f"IPv4 forwarding cannot be switched on: {error.strerror} (set net.ipv4.ip_forward"
+                "=1 where this container is started, such as docker run --sysctl)"
+            ) from error
+        # ICMP errors of ours enter through the device, from an address that is the machine's own.
+        self._sysctls.try_set(f"{device}/accept_local", "1")
+        # Two clients talk through one device: no reason to tell them a shorter way (RFC 1812
+        # section 5.2.7.2). The kernel redirects if either of the two says so.
+        self._sysctls.try_set("ipv4/conf/all/send_redirects", "0")
+        self._sysctls.try_set(f"{device}/send_redirects", "0")
+        self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "1")
+        try:
+            await self._rtnetlink.link("set", index=self._index, mtu=mtu, state="up")
+            for gateway in gateways:
+                await self._rtnetlink.addr(
+                    "add", index=self._index, address=str(gateway), prefixlen=32
+                )
+        except NetlinkError as error:
+            raise NetworkError(f"{self._device} cannot be set up: {error}") from error
+
+    def add_route(
+        self, network: IPv4Network, gateway: IPv4Address, proxy_arp: bool = False
+    ) -> None:
+        """Route a client's address, or a network behind it, into the device.
+
+        `gateway` becomes the source of what the kernel itself sends there. With `proxy_arp`
+        the interface whose network holds the address answers ARP for it (RFC 1027). The
+        change is made soon after; a failure is logged.
+        """
+        self._changes.put_nowait(self._add_route(network, gateway))
+        if proxy_arp:
+            self._changes.put_nowait(self._add_proxy(network.network_address))
+
+    def remove_route(self, network: IPv4Network) -> None:
+        """Take back what `add_route()` did, in the order of the calls."""
+        self._changes.put_nowait(self._delete_route(network))
+        self._changes.put_nowait(self._delete_proxy(network.network_address))
+
+    async def settle(self) -> None:
+        """Wait until all changes so far are made."""
+        await self._changes.join()
+
+    async def _make_changes(self) -> None:
+        while True:
+            change = await self._changes.get()
+            try:
+                await change
+            except Exception as error:  # whatever it is, the next change must be made
+                _log.warning("%s: a change of its routes failed: %r", self._device, error)
+            finally:
+                self._changes.task_done()
+
+    async def _add_route(self, network: IPv4Network, gateway: IPv4Address) -> None:
+        """A network that is routed elsewhere already, as the headquarters' own, stays so."""
+        command = "replace" if network in self._routes else "add"
+        try:
+            await self._rtnetlink.route(
+                command,
+                dst=str(network),
+                oif=self._index,
+                prefsrc=str(gateway),
+                scope=_SCOPE_LINK,
+                proto=_RTPROT_STATIC,
+            )
+        except NetlinkError as error:
+            if error.code == errno.EEXIST:
+                _log.warning("%s is routed elsewhere already: not to a client, then", network)
+                return
+            raise
+        self._routes.add(network)
+
+    async def _delete_route(self, network: IPv4Network) -> None:
+        if network in self._routes:
+            self._routes.remove(network)
+            await self._rtnetlink.route("del", dst=str(network), oif=self._index)
+
+    async def _add_proxy(self, address: IPv4Address) -> None:
+        for own in await _own_addresses(self._rtnetlink):
+            if address in own.interface.network and own.link != self._index:
+                await self._rtnetlink.neigh(
+                    "replace", dst=str(address), ifindex=own.link, flags=_NTF_PROXY
+                )
+                self._proxies[address] = own.link
+                return
+        _log.warning("no interface has a network with %s: proxy ARP is of no use", address)
+
+    async def _delete_proxy(self, address: IPv4Address) -> None:
+        index = self._proxies.pop(address, None)
+        if index is not None:
+            await self._rtnetlink.neigh("del", dst=str(address), ifindex=index, flags=_NTF_PROXY)
