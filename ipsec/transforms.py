@@ -58,7 +58,7 @@ def make_opener(
     encryption, integrity = algorithms.encryption, algorithms.integrity
     if integrity is None:
         return _GcmOpener(encryption_key, encryption.iv)
-    hmac = _TruncatedHmac(integrity, authentication_key)
+    hmac = TruncatedHmac(integrity, authentication_key)
     if encryption.block_cipher is None:
         return _HmacOpener(bytes, 0, hmac)
     # The context's own IV only spoils the junk block.
@@ -74,7 +74,7 @@ def make_sealer(
     encryption, integrity = algorithms.encryption, algorithms.integrity
     if integrity is None:
         return _GcmSealer(encryption_key)
-    hmac = _TruncatedHmac(integrity, authentication_key)
+    hmac = TruncatedHmac(integrity, authentication_key)
     if encryption.block_cipher is None:
         return _HmacSealer(bytes, b"", hmac)
     mode = CBC(entropy(encryption.iv))
@@ -82,7 +82,7 @@ def make_sealer(
     return _HmacSealer(context.update, entropy(encryption.iv), hmac)
 
 
-class _TruncatedHmac:
+class TruncatedHmac:
     """HMAC cut to the length of an ICV: RFC 2403, RFC 2404, RFC 4868."""
 
     __slots__ = ("_keyed", "length")
@@ -103,7 +103,7 @@ class _HmacOpener:
     __slots__ = ("_decrypt", "_hmac", "_icv_length", "prefix")
 
     def __init__(
-        self, decrypt: Callable[[Octets], bytes], iv_length: int, hmac: _TruncatedHmac
+        self, decrypt: Callable[[Octets], bytes], iv_length: int, hmac: TruncatedHmac
     ) -> None:
         self._decrypt = decrypt
         self._hmac = hmac
@@ -123,7 +123,7 @@ class _HmacSealer:
     __slots__ = ("_encrypt", "_hmac", "_nonce")
 
     def __init__(
-        self, encrypt: Callable[[Octets], bytes], nonce: bytes, hmac: _TruncatedHmac
+        self, encrypt: Callable[[Octets], bytes], nonce: bytes, hmac: TruncatedHmac
     ) -> None:
         self._encrypt = encrypt
         self._nonce = nonce
