@@ -62,15 +62,14 @@ class NetworkOpened:
     """IPCP is open: IPv4 packets may flow.
 
     `local` and `remote` are the addresses of our end and of the peer's; a peer need not tell
-    a client its own. `mtu` is the largest IPv4 packet, in octets, that may be sent. `dns` and
-    `nbns` are what a client was given.
+    a client its own. `mtu` is the largest IPv4 packet, in octets, that may be sent. `dns` is
+    what a client was given.
     """
 
     local: IPv4Address
     remote: IPv4Address | None
     mtu: int
     dns: tuple[IPv4Address, ...] = ()
-    nbns: tuple[IPv4Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
