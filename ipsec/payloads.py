@@ -4,6 +4,8 @@ RFC 2408 section 3, RFC 2407 section 4.6, RFC 3947 section 5.2. Key exchange, ha
 vendor id and NAT-D payloads are plain octets and need no codec.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self
@@ -130,3 +132,10 @@ class OriginalAddress:
         """Return the payload body."""
         address = ip_address(self.host)
         return Writer().u8(address_type(address)).u8(0).u16(0).put(address.packed).build()
+
+
+def read_notifications(bodies: Iterable[bytes]) -> Iterator[Notification]:
+    """Return the notifications in these payload bodies that can be read."""
+    for body in bodies:
+        with suppress(DecodeError):
+            yield Notification.parse(Reader(body))

@@ -1,0 +1,79 @@
+"""The settings of IKE."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ipsec.algorithms import EspAlgorithms
+from ipsec.constants import (
+    AuthenticationAlgorithm,
+    EncryptionAlgorithm,
+    EspTransform,
+    GroupDescription,
+    HashAlgorithm,
+)
+from ipsec.offers import IkeSuite
+from ipsec.payloads import Identification
+from ipsec.policy import DEFAULT, Policy
+
+PresharedKeys = Callable[[str], Sequence[bytes]]
+"""The keys that may be those of a peer at this IP address, the most likely first.
+
+Main Mode needs the key before it learns the peer's identity, so that only the address can
+choose (RFC 2409 section 5.4). More than one lets an admin change a key client by client.
+"""
+
+_AES_256 = (EncryptionAlgorithm.AES_CBC, 256)
+
+IKE_OFFERS = (
+    IkeSuite(*_AES_256, HashAlgorithm.SHA2_256, GroupDescription.ECP_256),
+    IkeSuite(*_AES_256, HashAlgorithm.SHA2_256, GroupDescription.MODP_2048),
+    IkeSuite(*_AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_2048),
+    IkeSuite(*_AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_1024),
+)
+ESP_OFFERS = (
+    EspAlgorithms(EspTransform.AES_GCM_16, 128),
+    EspAlgorithms(EspTransform.AES_CBC, 256, AuthenticationAlgorithm.HMAC_SHA1),
+    EspAlgorithms(EspTransform.AES_CBC, 128, AuthenticationAlgorithm.HMAC_SHA1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IkeConfig:
+    """Settings of one Ike; all times in seconds.
+
+    `identity` is what we say who we are; None means the address that the peer sent to, which
+    is what clients expect that dial an address we own.
+
+    `ike_lifetime`, `esp_lifetime` and `esp_kilobytes` are what an initiator offers, and the
+    most that a responder lets an SA live, whatever the peer offers. `pfs_group` is the group
+    an initiator adds to Quick Mode.
+
+    `half_open_limit` bounds the main modes under way that strangers have begun, in all and,
+    by `half_open_per_host`, from one address; each ends after `half_open_lifetime`.
+    `peer_limit` bounds the peers.
+
+    `force_encapsulation` makes peers believe that they are behind NAT (see natt.py).
+    A peer that is silent for `dpd_interval` is probed, if it can be (RFC 3706); None: never.
+    An initiator behind NAT sends a keepalive each `keepalive_interval`.
+    `retransmission` has the pauses before each resending of a request; after the last one the
+    exchange has failed.
+    """
+
+    preshared_keys: PresharedKeys = field(repr=False)
+    policy: Policy = DEFAULT
+    identity: Identification | None = None
+    ike_offers: tuple[IkeSuite, ...] = IKE_OFFERS
+    esp_offers: tuple[EspAlgorithms, ...] = ESP_OFFERS
+    pfs_group: GroupDescription | None = None
+    ike_lifetime: int = 8 * 3600
+    esp_lifetime: int = 8 * 3600
+    esp_kilobytes: int | None = None
+    half_open_limit: int = 1000
+    half_open_per_host: int = 100
+    half_open_lifetime: float = 30.0
+    peer_limit: int = 10_000
+    force_encapsulation: bool = False
+    dpd_interval: float | None = 30.0
+    keepalive_interval: float = 20.0
+    retransmission: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+    replay_window: int = 64

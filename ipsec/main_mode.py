@@ -1,0 +1,342 @@
+"""Main Mode with pre-shared keys: six messages, both roles.
+
+How this works (RFC 2409 sections 5 and 5.4, RFC 3947 section 3.2):
+
+    initiator                            responder
+    1  SA, VID...                 -->                              algorithms are offered
+                                  <--  2  SA, VID...               and chosen
+    3  KE, Ni, NAT-D, NAT-D       -->                              keys are agreed,
+                                  <--  4  KE, Nr, NAT-D, NAT-D     NAT is found
+    5  {ID, HASH_I}               -->                              identities are proven
+                                  <--  6  {ID, HASH_R}
+
+{} is encrypted. A responder keeps little after message 1, computes Diffie-Hellman when it has
+message 3 and the keys when it has message 5, which is also when a wrong pre-shared key shows:
+the message decrypts to nonsense. An initiator that found NAT sends message 5 to port 4500 and
+stays there (RFC 3947 section 4).
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final
+
+from ipsec import natt, vendor
+from ipsec.checks import known
+from ipsec.config import IkeConfig
+from ipsec.constants import (
+    IKE_PORT,
+    NATT_PORT,
+    PROTOCOL_UDP,
+    ExchangeType,
+    Flags,
+    NotifyType,
+    PayloadType,
+    ProtocolId,
+)
+from ipsec.errors import NotifyError
+from ipsec.exchange import Incoming
+from ipsec.groups import KeyAgreement
+from ipsec.message import COOKIE_LENGTH, NO_COOKIE, Cookies, Payload, Payloads, build_message
+from ipsec.natt import NO_NAT, Nat
+from ipsec.offers import IkeOffer, IkeSuite, ike_transform, read_ike_offer
+from ipsec.path import Path
+from ipsec.payloads import Identification, Notification, read_notifications
+from ipsec.phase1_keys import NONCE_LENGTH, KeyExchange, Phase1Keys, read_nonce, shared_secret
+from ipsec.policy import choose_ike
+from ipsec.proposals import Proposal, SecurityAssociation
+from wire import DecodeError, Entropy, Reader
+
+MAX_FAILURES: Final = 3
+"""So many wrong proofs end a main mode: each is a guess at the pre-shared key."""
+
+
+class State(Enum):
+    """What we sent last."""
+
+    START = "nothing"
+    SA_SENT = "message 1"
+    SA_ANSWERED = "message 2"
+    KE_SENT = "message 3"
+    KE_ANSWERED = "message 4"
+    ID_SENT = "message 5"
+    ESTABLISHED = "the last message"
+
+
+class Received(Enum):
+    """Messages by what they carry."""
+
+    SA = "SA"
+    KE = "KE"
+    ID = "ID"
+
+
+class MainMode:
+    """One main mode. When `state` is ESTABLISHED it has all that an ISAKMP SA begins with.
+
+    `path` is where the peer was last; `identity` is what it proved to be; `iv` is the last
+    cipher block of the last message, which the IVs of phase 2 begin with.
+    """
+
+    __slots__ = (
+        "_agreement",
+        "_config",
+        "_entropy",
+        "_exchange",
+        "_keys",
+        "_nonce",
+        "_sai_b",
+        "cookies",
+        "extensions",
+        "failures",
+        "identity",
+        "initial_contact",
+        "initiator",
+        "iv",
+        "nat",
+        "offer",
+        "path",
+        "state",
+    )
+
+    def __init__(self, config: IkeConfig, entropy: Entropy, initiator: bool, path: Path) -> None:
+        self._config = config
+        self._entropy = entropy
+        self.initiator = initiator
+        self.path = path
+        self.state = State.START
+        self.cookies = Cookies(NO_COOKIE, NO_COOKIE)
+        self.extensions = vendor.read([])
+        self.offer: IkeOffer | None = None
+        self.nat = NO_NAT
+        self.identity: Identification | None = None
+        self.initial_contact = False
+        self.iv = b""
+        self.failures = 0
+        self._sai_b = b""
+        self._agreement: KeyAgreement | None = None
+        self._nonce = b""
+        self._exchange: KeyExchange | None = None
+        self._keys: Phase1Keys | None = None
+
+    @property
+    def suite(self) -> IkeSuite:
+        """The algorithms that were chosen."""
+        return known(self.offer).suite
+
+    @property
+    def keys(self) -> Phase1Keys:
+        """The keys; there are some from the first encrypted message on."""
+        return known(self._keys)
+
+    def start(self, initial_contact: bool) -> bytes:
+        """Return message 1. With `initial_contact`, message 5 will say that we have no SAs."""
+        self.initial_contact = initial_contact
+        self.cookies = Cookies(self._entropy(COOKIE_LENGTH), NO_COOKIE)
+        transforms = tuple(
+            ike_transform(number, suite, self._config.ike_lifetime)
+            for number, suite in enumerate(self._config.ike_offers, 1)
+        )
+        proposal = Proposal(1, ProtocolId.ISAKMP, b"", transforms)
+        self._sai_b = SecurityAssociation((proposal,)).build()
+        self.state = State.SA_SENT
+        return self._clear([Payload(PayloadType.SA, self._sai_b), *_vendor_ids(vendor.offer())])
+
+    def receive(self, message: Incoming) -> bytes | None:
+        """Take a message of the peer and return the answer, if there is one.
+
+        Raises DecodeError for what is best dropped in silence, and NotifyError for what the
+        peer should hear of. Either way the main mode stays where it was.
+        """
+        if message.header.flags & Flags.ENCRYPTION:
+            received = Received.ID
+        else:
+            message = message._replace(payloads=Payloads.parse(message.header.first, message.body))
+            received = _recognise(message.payloads)
+        transition = TRANSITIONS.get((self.state, received))
+        if transition is None:
+            raise DecodeError(f"a message with {received.value} after {self.state.value} of ours")
+        handle, next_state = transition
+        answer = handle(self, message)
+        self.state = next_state
+        return answer
+
+    # Messages 1 and 2.
+
+    def _answer_sa(self, message: Incoming) -> bytes:
+        sai_b = message.payloads.the(PayloadType.SA)
+        choice = choose_ike(SecurityAssociation.parse(Reader(sai_b)), self._config.policy)
+        self.cookies = Cookies(message.header.cookies.initiator, self._entropy(COOKIE_LENGTH))
+        self.offer = choice.offer
+        self.extensions = vendor.read(message.payloads.all(PayloadType.VENDOR))
+        self._sai_b = sai_b
+        answer = Payload(PayloadType.SA, choice.answer().build())
+        return self._clear([answer, *_vendor_ids(vendor.answer(self.extensions))])
+
+    def _send_ke(self, message: Incoming) -> bytes:
+        self.offer = self._chosen_by_peer(message.payloads.the(PayloadType.SA))
+        self.extensions = vendor.read(message.payloads.all(PayloadType.VENDOR))
+        self.cookies = message.header.cookies
+        self._agreement = KeyAgreement.generate(self.suite.group, self._entropy)
+        self._nonce = self._entropy(NONCE_LENGTH)
+        return self._key_exchange_message(self._agreement.public)
+
+    def _chosen_by_peer(self, sa_body: bytes) -> IkeOffer:
+        """Return what the responder chose, which must be one transform of ours."""
+        proposals = SecurityAssociation.parse(Reader(sa_body)).proposals
+        ours = SecurityAssociation.parse(Reader(self._sai_b)).proposals[0].transforms
+        if len(proposals) == 1 and len(proposals[0].transforms) == 1:
+            chosen = read_ike_offer(proposals[0].transforms[0])
+            if chosen is not None and chosen in map(read_ike_offer, ours):
+                return chosen
+        raise NotifyError(NotifyType.BAD_PROPOSAL_SYNTAX, "the answer is not one of our offers")
+
+    # Messages 3 and 4.
+
+    def _answer_ke(self, message: Incoming) -> bytes:
+        g_xi, ni = message.payloads.the(PayloadType.KE), read_nonce(message.payloads)
+        agreement = KeyAgreement.generate(self.suite.group, self._entropy)
+        g_xy = shared_secret(agreement, g_xi)
+        self._nonce = self._entropy(NONCE_LENGTH)
+        self._exchange = KeyExchange(g_xi, agreement.public, ni, self._nonce, g_xy)
+        self.path = message.path
+        self._find_nat(message)
+        return self._key_exchange_message(agreement.public)
+
+    def _send_id(self, message: Incoming) -> bytes:
+        g_xr, nr = message.payloads.the(PayloadType.KE), read_nonce(message.payloads)
+        agreement = known(self._agreement)
+        g_xy = shared_secret(agreement, g_xr)
+        self._exchange = KeyExchange(agreement.public, g_xr, self._nonce, nr, g_xy)
+        self._find_nat(message)
+        if self.nat.found and self.path.local.port == IKE_PORT:
+            self.path = natt.float_ports(self.path)
+        self._derive(self._config.preshared_keys(self.path.peer.host)[0])
+        payloads = self._identity_payloads()
+        if self.initial_contact:
+            spi = b"".join(self.cookies)
+            notification = Notification(NotifyType.INITIAL_CONTACT, ProtocolId.ISAKMP, spi)
+            payloads.append(Payload(PayloadType.NOTIFY, notification.build()))
+        return self._encrypted(payloads)
+
+    def _key_exchange_message(self, public: bytes) -> bytes:
+        payloads = [Payload(PayloadType.KE, public), Payload(PayloadType.NONCE, self._nonce)]
+        variant, force = self.extensions.natt, self._config.force_encapsulation
+        if variant is not None:
+            payloads += natt.nat_d_payloads(
+                variant, self.suite.hash, self.cookies, self.path, force
+            )
+        return self._clear(payloads)
+
+    def _find_nat(self, message: Incoming) -> None:
+        variant = self.extensions.natt
+        if variant is not None:
+            found = natt.detect(
+                variant, self.suite.hash, self.cookies, message.path, message.payloads
+            )
+            self.nat = Nat(found.peer or self._config.force_encapsulation, found.ours)
+
+    # Messages 5 and 6.
+
+    def _answer_id(self, message: Incoming) -> bytes:
+        fault = NotifyError(
+            NotifyType.AUTHENTICATION_FAILED, "there is no pre-shared key for this address"
+        )
+        for psk in self._config.preshared_keys(message.path.peer.host):
+            self._derive(psk)
+            try:
+                payloads = self._read_identity(message)
+            except NotifyError as error:
+                fault = error
+                continue
+            self.initial_contact = any(
+                notification.type == NotifyType.INITIAL_CONTACT
+                for notification in read_notifications(payloads.all(PayloadType.NOTIFY))
+            )
+            self.path = message.path
+            return self._encrypted(self._identity_payloads())
+        self.failures += 1
+        raise fault
+
+    def _conclude(self, message: Incoming) -> None:
+        self._read_identity(message)
+
+    def _derive(self, psk: bytes) -> None:
+        self._keys = Phase1Keys(self.suite, self.cookies, known(self._exchange), psk)
+        self.iv = self._keys.first_iv
+
+    def _identity_payloads(self) -> list[Payload]:
+        identity = self._config.identity or Identification.of_address(self.path.local.host)
+        id_b = identity.build()
+        proof = self.keys.proof(self.initiator, self._sai_b, id_b)
+        return [Payload(PayloadType.ID, id_b), Payload(PayloadType.HASH, proof)]
+
+    def _read_identity(self, message: Incoming) -> Payloads:
+        """Take the peer's identity, if it is proven. Raises NotifyError."""
+        try:
+            payloads, iv = self.keys.protection.open(message.header, message.body, self.iv)
+            id_b, proof = payloads.the(PayloadType.ID), payloads.the(PayloadType.HASH)
+        except DecodeError as error:
+            raise NotifyError(
+                NotifyType.PAYLOAD_MALFORMED,
+                "the pre-shared key differs: the proof of identity cannot be decrypted",
+                "set the same pre-shared key on client and server",
+            ) from error
+        if not self.keys.proves(proof, not self.initiator, self._sai_b, id_b):
+            raise NotifyError(
+                NotifyType.INVALID_HASH_INFORMATION,
+                "the proof of identity does not fit what was negotiated",
+                "something between client and server changes their messages",
+            )
+        self.identity = _read_identification(id_b)
+        self.iv = iv
+        return payloads
+
+    # Sending.
+
+    def _clear(self, payloads: Sequence[Payload]) -> bytes:
+        exchange = ExchangeType.IDENTITY_PROTECTION
+        return build_message(self.cookies, exchange, Payloads.of(payloads))
+
+    def _encrypted(self, payloads: Sequence[Payload]) -> bytes:
+        message, self.iv = self.keys.protection.seal(
+            ExchangeType.IDENTITY_PROTECTION, 0, Payloads.of(payloads), self.iv
+        )
+        return message
+
+
+TRANSITIONS: Final[
+    dict[tuple[State, Received], tuple[Callable[[MainMode, Incoming], bytes | None], State]]
+] = {
+    # Responder.
+    (State.START, Received.SA): (MainMode._answer_sa, State.SA_ANSWERED),
+    (State.SA_ANSWERED, Received.KE): (MainMode._answer_ke, State.KE_ANSWERED),
+    (State.KE_ANSWERED, Received.ID): (MainMode._answer_id, State.ESTABLISHED),
+    # Initiator.
+    (State.SA_SENT, Received.SA): (MainMode._send_ke, State.KE_SENT),
+    (State.KE_SENT, Received.KE): (MainMode._send_id, State.ID_SENT),
+    (State.ID_SENT, Received.ID): (MainMode._conclude, State.ESTABLISHED),
+}
+"""What is not here is dropped: late, repeated or none of our business."""
+
+
+def _recognise(payloads: Payloads) -> Received:
+    if payloads.all(PayloadType.SA):
+        return Received.SA
+    if payloads.all(PayloadType.KE):
+        return Received.KE
+    raise DecodeError(f"a main mode message with {payloads.first_type}")
+
+
+def _vendor_ids(vendor_ids: Sequence[bytes]) -> list[Payload]:
+    return [Payload(PayloadType.VENDOR, vendor_id) for vendor_id in vendor_ids]
+
+
+def _read_identification(body: bytes) -> Identification:
+    """Return a phase-1 identity, which names no other port than IKE's (RFC 2407 4.6.2)."""
+    try:
+        identity = Identification.parse(Reader(body))
+    except DecodeError as error:
+        raise NotifyError(NotifyType.INVALID_ID_INFORMATION, str(error)) from error
+    if identity.protocol not in (0, PROTOCOL_UDP) or identity.port not in (0, IKE_PORT, NATT_PORT):
+        raise NotifyError(NotifyType.INVALID_ID_INFORMATION, f"identity {identity}")
+    return identity
