@@ -1,9 +1,9 @@
 """The lab: network namespaces, and user-mode-linux machines that run the real VPN clients.
 
     direct clients 198.51.100.11.. ──┐
-                                     wan (a bridge) ── server 198.51.100.1 │ 192.168.1.1 ── hq 192.168.1.80
-    clients 192.168.77.11.. ── home ─┘
-           (a router that masquerades as 198.51.100.2)
+                                     wan (a bridge) ── server 198.51.100.1
+    clients 192.168.77.11.. ── home ─┘                 192.168.1.1 ── hq 192.168.1.80
+       (a router that masquerades as 198.51.100.2)
 
 No namespace has a way out to the host's own network. The machines' root is the host's, read only,
 beneath the client packages that prepare.sh unpacked (see uml/init.sh). Every process of the lab
@@ -37,18 +37,16 @@ _NAMESPACES = ("wan", "server", "home", "hq")
 
 
 def run(*command: str, timeout: float = 30) -> str:
-    """Run a command to its end; returns what it printed, raises CalledProcessError with it."""
+    """Run a command to its end; returns its standard output.
+
+    Raises CalledProcessError, with all that it printed, where it fails.
+    """
     done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
     )
     if done.returncode:
-        error = subprocess.CalledProcessError(done.returncode, command, done.stdout)
-        error.add_note(done.stdout)
+        error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+        error.add_note(done.stdout + done.stderr)
         raise error
     return done.stdout
 
@@ -177,9 +175,10 @@ class Lab:
 
 
 class Machine:
-    """One user-mode-linux in the lab, named after its place: d1, d2, .. direct, n1, n2, .. behind the router.
+    """One user-mode-linux in the lab.
 
-    `layers` are the trees of .cache/lab that are laid over the host's root.
+    It is named after its place: d1, d2 and so on have an address of the wan, n1, n2 and so on are
+    behind the home router. `layers` are the trees of .cache/lab that are laid over the host's root.
     """
 
     def __init__(self, lab: Lab, name: str, layers: tuple[str, ...]) -> None:
@@ -266,8 +265,8 @@ class Machine:
         return output
 
 
-class LoginFailed(Exception):
-    """A client could not connect; `stage` is where: ike, l2tp, authentication, ppp or network."""
+class LoginFailed(Exception):  # noqa: N818 (past tense, as every event)
+    """A client could not connect; `stage` is where: ike, l2tp, authentication, ppp or start."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(f"the client did not get past {stage}")
@@ -333,7 +332,7 @@ class Client:
         """A log of the last connection: ike.log, xl2tpd.log or pppd.log."""
         return self.machine.run(f"cat /run/log/{name}", check=False)
 
-    def keys(self) -> str:
+    def ipsec_keys(self) -> str:
         """The client's IPsec SAs with their keys, as `ip xfrm state` prints them."""
         return self.machine.run("ip xfrm state")
 
@@ -343,6 +342,6 @@ class Client:
         return output.partition("ping statistics ---\n")[2]
 
     def transfer(self, direction: str, size: int, host: str = HEADQUARTERS) -> None:
-        """Send ("put") or fetch ("get") `size` octets by TCP and compare their hash at both ends."""
+        """Send ("put") or fetch ("get") `size` octets by TCP; raises if their hash differs."""
         script = f"python3 {HERE / 'transfer.py'} {direction} {host} {size}"
         self.machine.run(script, timeout=100)

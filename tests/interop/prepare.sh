@@ -8,7 +8,7 @@ set -eu
 cache=$1
 export DEBIAN_FRONTEND=noninteractive
 
-tools="user-mode-linux kmod iproute2 nftables procps tcpdump tshark"
+tools="user-mode-linux kmod iproute2 nftables procps iputils-ping tcpdump tshark"
 missing=$(for tool in $tools; do
 	dpkg-query -Wf '${Status}' "$tool" 2>/dev/null | grep -q ' installed$' || echo "$tool"
 done)
@@ -39,7 +39,7 @@ usrmerge() {
 	done
 }
 
-unpack ppp xl2tpd ppp iputils-ping
+unpack ppp xl2tpd ppp
 unpack strongswan strongswan-starter strongswan-charon strongswan-libcharon libstrongswan \
 	libstrongswan-standard-plugins libcharon-extra-plugins
 unpack libreswan libreswan libnss3-tools

@@ -9,13 +9,13 @@ import os
 import socket
 import sys
 import threading
-from typing import BinaryIO
+from io import BufferedRWPair
 
 PORT = 7000
 CHUNK = 65536
 
 
-def send(stream: BinaryIO, size: int) -> None:
+def send(stream: BufferedRWPair, size: int) -> None:
     """Send `size` random octets and their SHA-256."""
     digest = hashlib.sha256()
     while size:
@@ -27,7 +27,7 @@ def send(stream: BinaryIO, size: int) -> None:
     stream.flush()
 
 
-def arrives_intact(stream: BinaryIO, size: int) -> bool:
+def arrives_intact(stream: BufferedRWPair, size: int) -> bool:
     """Read what `send` sends; says whether all of it came, unchanged."""
     digest = hashlib.sha256()
     while size:
