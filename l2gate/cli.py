@@ -1,0 +1,233 @@
+"""The command line: `l2gate COMMAND`."""
+
+import argparse
+import asyncio
+import json
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from importlib.metadata import version
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from l2gate import first_configuration
+from l2gate.configuration import ConfigurationError, Problem, load
+from l2gate.configuration.sections import CONTROL_SOCKET
+from l2gate.configuration.values import host_name
+from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
+from l2gate.reports import sessions_from_json, sessions_table, status_from_json, status_text
+
+CONFIGURATION = Path("/etc/l2gate/l2gate.yaml")
+
+
+class ExitCode(IntEnum):
+    """What the program returns. argparse leaves with USAGE by itself."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+
+
+class Failed(Exception):  # noqa: N818
+    """A command did not do what it was asked to; the text says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except ServerUnreachable as error:
+        return _fail(str(error), ExitCode.UNREACHABLE)
+    except (ConfigurationError, ControlError, Failed) as error:
+        return _fail(str(error), ExitCode.FAILED)
+    except OSError as error:
+        return _fail(str(error), ExitCode.FAILED)
+    return ExitCode.OK
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Run the server until it is told to stop."""
+    # Only this command needs the sockets, the device and the cryptography behind them.
+    from l2gate import server
+    from l2gate.network import NetworkError
+    from l2gate.sockets import ListenError
+    from l2gate.tun import TunError
+
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    try:
+        asyncio.run(server.serve(options.config))
+    except (ListenError, NetworkError, TunError) as error:
+        raise Failed(str(error)) from error
+
+
+def check(options: argparse.Namespace) -> None:
+    """Read the configuration and tell what is wrong with it."""
+    problems: list[tuple[str, Problem]] = []
+    summary = ""
+    try:
+        loaded = load(options.config, _own_networks())
+        problems = [("warning", problem) for problem in loaded.warnings]
+        directory = loaded.configuration.directory
+        summary = f"{len(directory.departments)} departments, {len(directory.users)} users"
+    except ConfigurationError as error:
+        problems = [("error", problem) for problem in error.problems]
+    if options.json:
+        _print_json(
+            [
+                {"severity": severity, "file": p.place.file, "line": p.place.line, "text": p.text}
+                for severity, p in problems
+            ]
+        )
+    else:
+        for severity, problem in problems:
+            print(f"{problem.place}: {severity}: {problem.text}")
+    if not summary:
+        raise Failed(f"{options.config}: {len(problems)} mistakes")
+    if not options.json:
+        print(f"{options.config} is in order: {summary}")
+
+
+def init(options: argparse.Namespace) -> None:
+    """Write a first configuration and print how to connect."""
+    name = options.name or first_configuration.name_of(socket.gethostname())
+    networks = _own_networks()
+    first = first_configuration.make_up(options.config, name, options.dns, networks)
+    first_configuration.write(first)
+    print(f"wrote {first.path} and {first.psk_path}\n")
+    print(first_configuration.instructions(first), end="")
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print how the server is doing."""
+    result = _ask(options, Request("status"))
+    if options.json:
+        _print_json(result)
+    else:
+        print(status_text(status_from_json(result)))
+
+
+def sessions(options: argparse.Namespace) -> None:
+    """Print who is connected."""
+    result = _ask(options, Request("sessions"))
+    if options.json:
+        _print_json(result)
+    else:
+        print(sessions_table(sessions_from_json(result)))
+
+
+def disconnect(options: argparse.Namespace) -> None:
+    """Close one session, or all of a user."""
+    target = options.target
+    by_id = target.isascii() and target.isdigit() and not options.user
+    _ask(options, Request("disconnect", {"session": int(target)} if by_id else {"user": target}))
+
+
+def _own_networks() -> list[IPv4Network]:
+    from l2gate.network import own_networks  # pyroute2 takes a while to load
+
+    return asyncio.run(own_networks())
+
+
+def _ask(options: argparse.Namespace, request: Request) -> Json:
+    response = ask(options.socket, request)
+    if response.error is not None:
+        raise Failed(response.error)
+    return response.result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="l2gate",
+        description="An L2TP/IPsec remote-access server in user space.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server answers.",
+    )
+    parser.add_argument("--version", action="version", version=f"l2gate {version('l2gate')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config",
+        type=Path,
+        default=CONFIGURATION,
+        metavar="FILE",
+        help="the configuration (default: %(default)s)",
+    )
+    control = argparse.ArgumentParser(add_help=False)
+    control.add_argument(
+        "--socket",
+        type=Path,
+        default=CONTROL_SOCKET,
+        metavar="PATH",
+        help="the running server's control socket (default: %(default)s)",
+    )
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+    command = commands.add_parser("serve", parents=[config], help="run the server")
+    command.add_argument("--verbose", action="store_true", help="log more than what matters")
+    command.set_defaults(run=serve)
+
+    command = commands.add_parser(
+        "check", parents=[config, as_json], help="check the configuration without using it"
+    )
+    command.set_defaults(run=check)
+
+    command = commands.add_parser(
+        "init",
+        parents=[config],
+        help="write a first configuration, with fresh secrets, and say how to connect",
+    )
+    command.add_argument(
+        "--name",
+        type=_host_name,
+        default=None,
+        help="the name or address that clients dial (default: this host's name)",
+    )
+    command.add_argument(
+        "--dns",
+        type=IPv4Address,
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a DNS server for clients; may be given twice",
+    )
+    command.set_defaults(run=init)
+
+    command = commands.add_parser(
+        "status", parents=[control, as_json], help="show how the server is doing"
+    )
+    command.set_defaults(run=status)
+
+    command = commands.add_parser(
+        "sessions", parents=[control, as_json], help="list who is connected"
+    )
+    command.set_defaults(run=sessions)
+
+    command = commands.add_parser("disconnect", parents=[control], help="close sessions")
+    command.add_argument("target", metavar="ID|USER", help="a session's id, or a login name")
+    command.add_argument("--user", action="store_true", help="it is a login name, though of digits")
+    command.set_defaults(run=disconnect)
+    return parser
+
+
+def _host_name(text: str) -> str:
+    try:
+        return host_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}") from None
+
+
+def _print_json(value: Json) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _fail(why: str, code: ExitCode) -> int:
+    print(f"l2gate: {why}" if "\n" not in why else why, file=sys.stderr)
+    return code
