@@ -15,7 +15,7 @@ help: ## show this list
 setup: .venv/.installed .cache/lab/.installed ## install what running and testing need (apt and pip)
 
 run: .venv/.installed ## write a first configuration to run/ if there is none, and start the server
-	@test -e $(CONFIG) || $(BIN)/l2gate init $(CONFIG)
+	@test -e $(CONFIG) || $(BIN)/l2gate init --config $(CONFIG)
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
 test: setup ## run every test, those with real clients included (root, about 20 minutes)

@@ -39,7 +39,7 @@ def test_reload_adds_a_user_and_leaves_sessions_alone(
         behind_nat.connect(newcomer)
     server.configure(configuration(server.directory, users=(SALES, newcomer)))
     server.reload()
-    server.wait_for_log("reload")
+    server.wait_for_log("reloaded")
     assert behind_nat.connect(newcomer).address.startswith("172.16.2.")
     assert " 0% packet loss" in direct.ping()
     assert "Connection terminated" not in direct.log("pppd.log")
@@ -63,7 +63,7 @@ def test_reload_of_a_broken_configuration_changes_nothing(server: Server, direct
     direct.connect(SALES)
     server.configure({**configuration(server.directory), "departments": {}})
     server.reload()
-    server.wait_for_log("departments")
+    server.wait_for_log("reload refused")
     assert " 0% packet loss" in direct.ping()
     assert direct.connect(HR).address.startswith("172.16.2.")
 
