@@ -12,7 +12,7 @@ CONFIG := run/l2gate.yaml
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: .venv/.installed .cache/lab/.installed ## install what running and testing need (apt and pip)
+setup: .cache/lab/.installed .venv/.installed ## install what running and testing need (apt and pip)
 
 run: .venv/.installed ## write a first configuration to run/ if there is none, and start the server
 	@test -e $(CONFIG) || $(BIN)/l2gate init --config $(CONFIG)
