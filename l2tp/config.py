@@ -65,26 +65,7 @@ class L2tpConfig:
     @property
     def retransmission_cycle(self) -> float:
         """Seconds from a message's first transmission until it is given up (section 5.7)."""
-        intervals = (
-            min(self.retransmit_interval * 2**turn, self.retransmit_cap)
-            for turn in range(self.max_retransmissions + 1)
+        turns = range(self.max_retransmissions + 1)
+        return sum(
+            min(self.retransmit_interval * (1 << turn), self.retransmit_cap) for turn in turns
         )
-        return sum(intervals)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LnsConfig(L2tpConfig):
-    """Settings of an LNS."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LacConfig(L2tpConfig):
-    """Settings of a LAC.
-
-    * `tie_breaker`: send a Tie Breaker AVP, to end up with one tunnel when the LNS calls at
-      the same time (RFC 2661 section 4.4.3).
-    * `sequencing_required`: demand sequence numbers on all data (section 5.4).
-    """
-
-    tie_breaker: bool = False
-    sequencing_required: bool = False
