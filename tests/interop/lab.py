@@ -82,6 +82,13 @@ def _remove_namespace(name: str) -> None:
     run("ip", "netns", "delete", name)
 
 
+def _machine_memory() -> str:
+    """Where user-mode-linux keeps its memory, as a file that it maps and runs code from."""
+    shared = os.statvfs("/dev/shm")
+    usable = not shared.f_flag & os.ST_NOEXEC and shared.f_bavail * shared.f_frsize > 2**31
+    return "/dev/shm" if usable else "/tmp"  # containers have a /dev/shm that is neither
+
+
 class Lab:
     """The network. `directory` takes the state of all that is started in it."""
 
@@ -149,7 +156,7 @@ class Lab:
                 stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"TMPDIR": "/dev/shm"},  # the memory of a machine
+                env=os.environ | {"TMPDIR": _machine_memory()},
                 start_new_session=True,
             )
         self._processes.append(process)
