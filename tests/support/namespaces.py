@@ -1,0 +1,67 @@
+"""Network namespaces of a test's own (root only), which vanish with the test."""
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Namespace:
+    """A network namespace with its loopback up; `with` it, the calling thread is inside."""
+
+    def __init__(self) -> None:
+        if os.geteuid():
+            pytest.skip("network namespaces are for root")
+        outside = _current()
+        if _libc.unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare")
+        self.fd = _current()
+        self._outside = outside
+        run("ip link set lo up")
+        _enter(outside)
+
+    def __enter__(self) -> "Namespace":
+        _enter(self.fd)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _enter(self._outside)
+
+    @property
+    def path(self) -> str:
+        """What `ip link set netns` takes."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self._outside)
+
+
+@contextmanager
+def new_namespace() -> Iterator[Namespace]:
+    """A namespace for the time of a test, which is not inside of it yet."""
+    namespace = Namespace()
+    try:
+        yield namespace
+    finally:
+        namespace.close()
+
+
+def run(command: str) -> str:
+    """Run a command in the current namespace; return what it prints."""
+    return subprocess.run(command.split(), check=True, capture_output=True, text=True).stdout
+
+
+def _current() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _enter(fd: int) -> None:
+    if _libc.setns(fd, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
