@@ -111,33 +111,47 @@ class Endpoint:
     def close_session(
         self,
         session: SessionId,
-        result: Result,
-        why: str,
+        result: CallResult,
+        error: ErrorCode = ErrorCode.NONE,
+        message: str = "",
+        *,
         now: float,
         cause: DisconnectCause | None = None,
     ) -> None:
-        """Disconnect a call with a CDN; `cause` tells the peer what PPP said (RFC 3145).
+        """Disconnect a call with a CDN that has these codes and `message`, which the log gets too.
 
-        `why` comes back in the event. A session that has ended already is left alone.
+        `cause` tells the peer what PPP said (RFC 3145). A session that has ended already is
+        left alone.
         """
         entry = self._shared.sessions.get(session)
         if entry is not None:
-            entry.tunnel.close_session(entry, Ending(why, result=result), now, cause)
+            ending = Ending(message or str(result), result=Result(result, error, message))
+            entry.tunnel.close_session(entry, ending, now, cause)
 
-    def close_tunnel(self, tunnel: TunnelId, result: Result, why: str, now: float) -> None:
-        """Stop a tunnel and its sessions with a StopCCN."""
+    def close_tunnel(
+        self,
+        tunnel: TunnelId,
+        result: StopResult,
+        error: ErrorCode = ErrorCode.NONE,
+        message: str = "",
+        *,
+        now: float,
+    ) -> None:
+        """Stop a tunnel and its sessions with a StopCCN; parameters as for `close_session`."""
         entry = self._shared.tunnels.get(tunnel)
         if entry is not None:
-            entry.close(Ending(why, result=result), now)
+            ending = Ending(message or str(result), result=Result(result, error, message))
+            entry.close(ending, now)
 
-    def close_flow(self, flow: Flow, why: str) -> None:
+    def close_flow(self, flow: Flow, why: str, now: float) -> None:
         """End the tunnels of a flow without a word to the peer: its SAs are gone."""
         for tunnel in self._shared.tunnels.of_flow(flow):
             tunnel.vanish(why)
 
-    def close_all(self, why: str, now: float) -> None:
-        """Stop all tunnels; `drained` says when the peers have heard it."""
+    def close_all(self, now: float) -> None:
+        """Stop all tunnels, because this end shuts down; `drained` says when peers know it."""
         for tunnel in self._shared.tunnels.owners():
+            why = "this end is shutting down"
             result = Result(StopResult.SHUTTING_DOWN, message=why)
             tunnel.close(Ending(why, result=result), now)
 
