@@ -61,7 +61,7 @@ def make_opener(
     hmac = TruncatedHmac(integrity, authentication_key)
     if encryption.block_cipher is None:
         return _HmacOpener(bytes, 0, hmac)
-    # The context's own IV only spoils the junk block.
+    # The IV that the context itself is given only takes part in the junk.
     mode = CBC(bytes(encryption.iv))
     context = Cipher(encryption.block_cipher(encryption_key), mode).decryptor()
     return _HmacOpener(context.update, encryption.iv, hmac)
@@ -77,7 +77,7 @@ def make_sealer(
     hmac = TruncatedHmac(integrity, authentication_key)
     if encryption.block_cipher is None:
         return _HmacSealer(bytes, b"", hmac)
-    mode = CBC(entropy(encryption.iv))
+    mode = CBC(bytes(encryption.iv))
     context = Cipher(encryption.block_cipher(encryption_key), mode).encryptor()
     return _HmacSealer(context.update, entropy(encryption.iv), hmac)
 
