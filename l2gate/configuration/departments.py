@@ -178,7 +178,7 @@ class _UserReader:
         self._plan = plan
         self._own_networks = own_networks
         self._departments: dict[str | None, str] = {
-            domain: entry.name for entry in entries for domain in entry.domains
+            domain: entry.name for entry in reversed(entries) for domain in entry.domains
         }
         if any(entry.name == DEFAULT_DEPARTMENT for entry in entries):
             self._departments[None] = DEFAULT_DEPARTMENT

@@ -131,6 +131,9 @@ class Section:
             return
         path = f"{self.path}.{key}" if self.path else key
         for item in node.value:
+            if not isinstance(item, yaml.MappingNode):
+                self._mistake(key, item, f"expected keys and values, found {_kind(item)}")
+                continue
             yield Section(item, self.file, path, self.problems)
 
     def finish(self) -> None:

@@ -150,7 +150,7 @@ def pool_part(text: str) -> PoolPart:
         if dash:
             part, network = AddressRange(IPv4Address(first), IPv4Address(last)), None
         elif "/" in text:
-            network = IPv4Network(text)
+            network = IPv4Network(text, strict=False)
             inner = 1 if network.prefixlen < 31 else 0
             part = AddressRange(network[inner], network[-1 - inner])
         else:
@@ -159,6 +159,8 @@ def pool_part(text: str) -> PoolPart:
         raise Expected(
             "addresses such as 172.16.1.2-172.16.1.100, or a network such as 172.16.9.0/24"
         ) from None
+    if network is not None and not text.startswith(f"{network[0]}/"):
+        raise Expected(f"a network without host bits, such as {network}")
     if part.first > part.last:
         raise Expected("the lower address before the dash and the higher one behind it")
     if any(part.first <= last and first <= part.last for first, last in _NOT_FOR_HOSTS):

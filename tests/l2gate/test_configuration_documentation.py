@@ -1,0 +1,106 @@
+"""docs/configuration.md has every key that is read, no other, and each with its true default."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import l2gate.configuration.departments
+import l2gate.configuration.sections
+from l2gate.configuration import Loaded, load
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENT = (ROOT / "docs" / "configuration.md").read_text()
+PSK = "ZZp4u9mVbC7kTqRx3sWd8yNe"
+BASE: dict[str, dict[str, object]] = {
+    "server": {},
+    "ipsec": {"psk": PSK},
+    "l2tp": {},
+    "ppp": {},
+    "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
+    "users": {"name": "bob", "password": "pw"},
+}
+"""The required keys of each section, of one department and of one user."""
+
+READERS = {
+    "server": "read_server",
+    "ipsec": "read_ipsec",
+    "l2tp": "read_l2tp",
+    "ppp": "read_ppp",
+    "departments": "_read_department",
+    "users": "read",
+}
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """Return the keys of each section, with the text that stands for their default."""
+    keys: dict[str, dict[str, str]] = {}
+    section = ""
+    for line in DOCUMENT.splitlines():
+        if line.startswith("## "):
+            section = line[3:]
+        elif row := re.fullmatch(r"\| `(\w+)` \| .* \| (.*) \| .* \|", line):
+            keys.setdefault(section, {})[row[1]] = row[2].strip("`")
+    return keys
+
+
+def keys_read() -> dict[str, set[str]]:
+    """Return the keys that the readers ask for, out of their source."""
+    functions = {
+        node.name: node
+        for module in (l2gate.configuration.sections, l2gate.configuration.departments)
+        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    return {section: set(_keys(functions[name])) for section, name in READERS.items()}
+
+
+def _keys(function: ast.FunctionDef) -> list[str]:
+    keys: list[str] = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            texts = [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            if name in {"take", "take_all", "require", "require_all"}:
+                keys.append(texts[0])
+            elif isinstance(node.func, ast.Name) and node.func.id == "_read_secret":
+                keys += [texts[0], f"{texts[0]}_file"]
+    return keys
+
+
+def test_every_key_is_documented_and_no_other() -> None:
+    assert {section: set(keys) for section, keys in documented().items()} == keys_read()
+
+
+@pytest.mark.parametrize("section", READERS)
+def test_the_documented_defaults_are_the_defaults(section: str, tmp_path: Path) -> None:
+    path = tmp_path / "l2gate.yaml"
+
+    def loaded(extra: dict[str, object]) -> Loaded:
+        keys = {name: {**base, **(extra if name == section else {})} for name, base in BASE.items()}
+        departments, users = {"default": keys.pop("departments")}, [keys.pop("users")]
+        path.write_text(yaml.safe_dump({**keys, "departments": departments, "users": users}))
+        path.chmod(0o600)
+        return load(path)
+
+    defaults = {
+        key: yaml.safe_load(default)
+        for key, default in documented()[section].items()
+        if default not in ("none", "required")
+    }
+    assert defaults
+    assert loaded(defaults) == loaded({})
+
+
+def test_the_example_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
+    path, psk = tmp_path / "l2gate.yaml", tmp_path / "psk"
+    path.write_text(example)
+    psk.write_text(PSK)
+    for file in (path, psk):
+        file.chmod(0o600)
+    loaded = load(path)
+    assert loaded.warnings == ()
+    assert len(loaded.configuration.directory.users) == 2
