@@ -67,6 +67,7 @@ class Network:
         self._index = 0
         self._sysctls = sysctls or Sysctls()
         self._rtnetlink = AsyncIPRoute()
+        self._gateways: set[IPv4Address] = set()
         self._routes: set[IPv4Network] = set()
         self._proxies: dict[IPv4Address, int] = {}
         self._changes: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
@@ -77,7 +78,7 @@ class Network:
         await self._rtnetlink.setup_endpoint()
         found = await self._rtnetlink.link_lookup(ifname=self._device)
         if not found:
-            await self._rtnetlink.close()
+            self._rtnetlink.close()
             raise NetworkError(f"there is no network device {self._device}")
         self._index = found[0]
         self._worker = asyncio.create_task(self._make_changes())
@@ -90,13 +91,13 @@ class Network:
         await self.settle()
         if self._worker is not None:
             self._worker.cancel()
-        await self._rtnetlink.close()
+        self._rtnetlink.close()
         self._sysctls.restore()
 
     async def bring_up(self, mtu: int, gateways: Iterable[IPv4Address]) -> None:
         """Bring the device up with our ends of all links, and let the kernel forward.
 
-        Raises NetworkError.
+        May be called again with more of them. Raises NetworkError.
         """
         device = f"ipv4/conf/{self._device}"
         try:
@@ -117,10 +118,19 @@ class Network:
             await self._rtnetlink.link("set", index=self._index, mtu=mtu, state="up")
             for gateway in gateways:
                 await self._rtnetlink.addr(
-                    "add", index=self._index, address=str(gateway), prefixlen=32
+                    "replace", index=self._index, address=str(gateway), prefixlen=32
                 )
         except NetlinkError as error:
             raise NetworkError(f"{self._device} cannot be set up: {error}") from error
+
+    def set_gateways(self, gateways: Iterable[IPv4Address]) -> None:
+        """Have these as our ends of the links from now on; made soon, a failure is logged."""
+        wanted = set(gateways)
+        for gateway in self._gateways - wanted:
+            self._changes.put_nowait(self._change_address("del", gateway))
+        for gateway in wanted - self._gateways:
+            self._changes.put_nowait(self._change_address("add", gateway))
+        self._gateways = wanted
 
     def add_route(
         self, network: IPv4Network, gateway: IPv4Address, proxy_arp: bool = False
@@ -153,6 +163,9 @@ class Network:
                 _log.warning("%s: a change of its routes failed: %r", self._device, error)
             finally:
                 self._changes.task_done()
+
+    async def _change_address(self, command: str, address: IPv4Address) -> None:
+        await self._rtnetlink.addr(command, index=self._index, address=str(address), prefixlen=32)
 
     async def _add_route(self, network: IPv4Network, gateway: IPv4Address) -> None:
         """A network that is routed elsewhere already, as the headquarters' own, stays so."""

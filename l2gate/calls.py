@@ -1,0 +1,93 @@
+"""One caller: an L2TP session, the PPP link on it, and who it turned out to be."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from aaa import Department, Lease
+from l2gate.peers import Flow, Peer
+from l2gate.records import SessionRecord
+from l2tp.constants import CallResult
+from l2tp.events import SessionOpened
+from ppp.events import NetworkOpened
+from ppp.link import Link
+from wire import LocalError
+
+
+class CallState(Enum):
+    """How far a call has come."""
+
+    NEGOTIATING = "negotiating"
+    OPEN = "open"
+    CLOSING = "closing"
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call from the moment its L2TP session is established until that is closed.
+
+    `since` is the caller's clock in seconds, `login` the name as typed, `user` the name once it
+    is proven; `request` is the proof that AAA has to decide on. `record` is what the data plane
+    knows of the call since its network was last opened. `why` and `result` say how it ends, in
+    the log and in the CDN, if it is we who end it. `ns` is the next sequence number of data, as
+    long as there is no record that counts them.
+    """
+
+    opened: SessionOpened
+    flow: Flow
+    peer: Peer
+    host_name: str
+    link: Link
+    since: float
+    state: CallState = CallState.NEGOTIATING
+    login: str = ""
+    method: str = ""
+    request: int = 0
+    user: str = ""
+    department: Department | None = None
+    lease: Lease | None = None
+    record: SessionRecord | None = None
+    ns: int = 0
+    why: str = ""
+    result: CallResult = CallResult.LOSS_OF_CARRIER
+
+    @property
+    def session(self) -> int:
+        """Our L2TP session id, by which the whole program knows the call."""
+        return self.opened.session
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the network is open: IPv4 flows."""
+        return self.state is CallState.OPEN
+
+    def next_ns(self) -> int | None:
+        """Return and use up a sequence number, or None if the peer demanded none."""
+        if not self.opened.sequencing:
+            return None
+        counter = self.record or self
+        ns = counter.ns
+        counter.ns = (ns + 1) & 0xFFFF
+        return ns
+
+    def new_record(self, network: NetworkOpened, mtu: int) -> SessionRecord:
+        """Return what the data plane must know, now that IPCP has opened."""
+        if self.lease is None:
+            raise LocalError("a network without a lease")
+        old = self.record
+        return SessionRecord(
+            peer=self.peer.record,
+            tunnel_id=self.opened.tunnel,
+            session_id=self.opened.session,
+            peer_tunnel_id=self.opened.peer_tunnel,
+            peer_session_id=self.opened.peer_session,
+            port=self.flow.port,
+            address=int(self.lease.address),
+            gateway=int(network.local),
+            mtu=min(network.mtu, mtu),
+            sequencing=self.opened.sequencing,
+            ns=(old or self).ns,
+            packets_in=old.packets_in if old else 0,
+            octets_in=old.octets_in if old else 0,
+            packets_out=old.packets_out if old else 0,
+            octets_out=old.octets_out if old else 0,
+        )

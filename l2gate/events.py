@@ -1,0 +1,71 @@
+"""What the gateway tells the program around it."""
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+
+
+class Stage(Enum):
+    """Where in the life of a connection something happened; leads the log line."""
+
+    SERVER = "server"
+    IKE = "ike"
+    IPSEC = "ipsec"
+    L2TP = "l2tp"
+    PPP = "ppp"
+    LOGIN = "login"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """One line for the log: who, at which stage, what, why, and what to do about it.
+
+    `trouble` tells a refusal or loss from the normal course. `peer` is the outer address and
+    port; `session` is our L2TP session id; both are empty where there is none yet.
+    """
+
+    stage: Stage
+    text: str
+    peer: str = ""
+    user: str = ""
+    session: int | None = None
+    trouble: bool = False
+
+    def __str__(self) -> str:
+        facts = [f"peer={self.peer}"] if self.peer else []
+        if self.session is not None:
+            facts.append(f"session={self.session}")
+        if self.user:
+            facts.append(f"user={self.user}")
+        return " ".join([f"{self.stage.value}:", *facts, printable(self.text)])
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAdded:
+    """An inner address has become reachable through the TUN; `gateway` is our end of the link."""
+
+    address: IPv4Address
+    gateway: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRemoved:
+    """An inner address is no longer reachable."""
+
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownFinished:
+    """Every session has ended in the protocols' own way, or had its time to."""
+
+
+Event = Noted | RouteAdded | RouteRemoved | ShutdownFinished
+
+
+def printable(text: str) -> str:
+    """Return text of which no line can be forged: control characters are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

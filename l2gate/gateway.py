@@ -1,0 +1,340 @@
+"""The server without its I/O: IKE, L2TP, PPP, AAA and the data plane put together.
+
+How this works. Whatever comes in is given to the core it is for: IKE messages to `Ike`, ESP to
+the `Forwarder`, which hands up what is not plain data of an open session, so that L2TP reaches
+the `Lns` only out of an SA (RFC 3193 section 3.3). Then `_settle` carries events and messages
+from core to core until none has more to say:
+
+    Ike          -> SAs and peers      into the data plane's tables; a lost peer's tunnels end
+    Lns          -> sessions, frames   to the switchboard, which holds a call with its PPP link each
+    Switchboard  -> open networks      into the tables, and a route to the program
+
+What belongs to the outside is collected: packets for the wire and for the TUN device, and
+events for the program. Time and entropy are arguments, so servers and clients run in one test.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+
+from aaa import Aaa, Directory
+from ipsec import events as ike
+from ipsec.endpoint import Datagram, Ike, Path
+from ipsec.udpencap import Kind, classify
+from l2gate.calls import Call
+from l2gate.configuration.model import Configuration
+from l2gate.events import Event, Noted, ShutdownFinished, Stage
+from l2gate.forwarder import Forwarder
+from l2gate.peers import Flow, Peer, Peers
+from l2gate.records import PeerRecord, Tables
+from l2gate.settings import ike_config, link_config, lns_config
+from l2gate.switchboard import Switchboard
+from l2tp import events as l2tp
+from l2tp.constants import StopResult
+from l2tp.lns import Lns
+from wire import Deadlines, Entropy
+from wire.types import Octets
+
+IDLE_TUNNEL = 60.0
+"""Seconds that a tunnel may have no session: before its first, and after its last one."""
+
+IDLE_PEER = 60.0
+"""Seconds that a peer may have SAs and no tunnel: before it calls, and after it hung up, so
+that its last messages are still acknowledged (RFC 2661 section 5.7). Then RFC 3193 section 3.1
+wants the SAs deleted."""
+
+CLOSED_PEER = 1.0
+"""Seconds after we closed a peer's last tunnel until its SAs go: time for its answers."""
+
+SHUTDOWN_PPP = 2.0
+"""Seconds that the links have to answer our Terminate-Request when the server stops."""
+
+SHUTDOWN_L2TP = 0.5
+"""Seconds that the tunnels then have to acknowledge our StopCCN."""
+
+
+class Due(Enum):
+    """What is due, with the number of the tunnel or peer; the last two steps have none."""
+
+    TUNNEL_IDLE = "a tunnel has had no session for long enough"
+    PEER_IDLE = "a peer has had no tunnel for long enough"
+    LINKS_CLOSED = "shutting down: the links had their time"
+    TUNNELS_CLOSED = "shutting down: the tunnels had their time"
+
+
+class Gateway:
+    """One server. `stopping` says that it is ending its sessions."""
+
+    def __init__(self, configuration: Configuration, entropy: Entropy) -> None:
+        self.tables = Tables()
+        self.peers = Peers(self.tables)
+        self.forwarder = Forwarder(self.tables, self)
+        self.ike = Ike(ike_config(configuration), entropy)
+        self.lns = Lns(lns_config(configuration), entropy)
+        self.aaa = Aaa(configuration.directory)
+        self._events: deque[Event] = deque()
+        self.calls = Switchboard(
+            self.lns,
+            self.aaa,
+            self.tables,
+            link_config(configuration),
+            configuration.ppp.mtu,
+            entropy,
+            self._events.append,
+        )
+        self._tunnels: dict[int, l2tp.TunnelOpened] = {}
+        self._sessions_of: dict[int, set[int]] = {}
+        self._deadlines: Deadlines[tuple[Due, int]] = Deadlines()
+        self.stopping = False
+        self._now = 0.0
+
+    # From outside
+
+    def receive_udp(self, data: Octets, path: Path, now: float) -> None:
+        """Take one UDP payload of port 500 or 4500; call `settle` after a batch of them."""
+        self._now = now
+        match classify(data, path.local.port):
+            case Kind.ESP:
+                self.forwarder.receive_esp(data, path)
+            case Kind.IKE:
+                self.ike.receive(bytes(data), path, now)
+            case Kind.KEEPALIVE | Kind.GARBAGE:
+                pass
+
+    def receive_esp(self, packet: Octets, path: Path, now: float) -> None:
+        """Take one ESP packet of IP protocol 50; the ports of `path` are 0."""
+        self._now = now
+        self.forwarder.receive_esp(packet, path)
+
+    def receive_inner(self, packet: Octets) -> None:
+        """Take one IP packet that the kernel routed to the TUN device."""
+        self.forwarder.receive_inner(packet)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due at `now`, and settle."""
+        self._now = now
+        self.ike.handle_timeout(now)
+        self.lns.handle_timeout(now)
+        self.calls.handle_timeout(now)
+        for due, number in self._deadlines.take_due(now):
+            self._on_deadline(due, number, now)
+        self.settle(now)
+
+    def next_timeout(self) -> float | None:
+        """Return when `handle_timeout` is to be called next, or None."""
+        cores = (self.ike, self.lns, self.calls)
+        moments = [core.next_timeout() for core in cores] + [self._deadlines.next()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def settle(self, now: float) -> None:
+        """Carry events and messages between the cores until none has more to say."""
+        busy = True
+        while busy:
+            busy = self.calls.settle(now)
+            while (ike_event := self.ike.next_event()) is not None:
+                busy = True
+                self._on_ike_event(ike_event, now)
+            while (l2tp_event := self.lns.next_event()) is not None:
+                busy = True
+                self._on_l2tp_event(l2tp_event, now)
+            for datagram in self.lns.datagrams_to_send():
+                self._send_l2tp(datagram)
+        if self.stopping:
+            self._hurry(now)
+
+    # To outside
+
+    def ike_datagrams(self) -> list[Datagram]:
+        """Return the IKE messages to send, as UDP payloads, and forget them."""
+        return self.ike.datagrams_to_send()
+
+    def next_event(self) -> Event | None:
+        """Return the next event, or None."""
+        return self._events.popleft() if self._events else None
+
+    # From the program
+
+    def disconnect(self, calls: Iterable[Call], now: float) -> None:
+        """End calls in the protocols' own way."""
+        for call in calls:
+            self.calls.terminate(call, "disconnected by the administrator", now)
+        self.settle(now)
+
+    def replace_directory(self, directory: Directory, now: float) -> int:
+        """Serve other users and departments; end what they no longer allow, return how many."""
+        ended = 0
+        for revoked in self.aaa.replace(directory):
+            for call in self.calls:
+                if call.session == revoked.session:
+                    self.calls.terminate(call, revoked.why, now)
+                    ended += 1
+        self.settle(now)
+        return ended
+
+    def shut_down(self, now: float) -> None:
+        """End every session in the protocols' own way; ShutdownFinished says when it is done."""
+        self.stopping = True
+        for call in self.calls:
+            self.calls.terminate(call, "the server is shutting down", now)
+        self._deadlines.set((Due.LINKS_CLOSED, 0), now + SHUTDOWN_PPP)
+        self.settle(now)
+
+    # From the forwarder
+
+    def receive_l2tp(self, peer: PeerRecord, port: int, payload: bytes) -> None:
+        """Take an L2TP message that came out of an SA of `peer`."""
+        self.lns.receive(payload, Flow(peer.peer, port), self._now)
+
+    def path_moved(self, spi: int, path: Path) -> None:
+        """Let IKE follow a peer whose NAT mapping has changed."""
+        self.ike.packet_authenticated(spi, path, self._now)
+
+    def sa_used(self, spi: int) -> None:
+        """Take the first packet on an SA as the peer's word that it has the pair."""
+        record = self.tables.sas.get(spi)
+        if record is not None:
+            self.ike.packet_authenticated(spi, record.peer.path, self._now)
+
+    # Between the cores
+
+    def _on_ike_event(self, event: ike.Event, now: float) -> None:
+        match event:
+            case ike.PeerAuthenticated():
+                peer = self.peers.add(event)
+                self._deadlines.set((Due.PEER_IDLE, event.peer), now + IDLE_PEER)
+                client = f", client {event.client}" if event.client else ""
+                text = f"authenticated as {event.identity}, {event.algorithms}{client}"
+                self._note(Stage.IKE, text, peer)
+            case ike.SaInstalled():
+                self.peers.install(event)
+            case ike.SaConfirmed():
+                known = self.peers.get(event.peer)
+                self.peers.confirm(event.peer, event.inbound_spi)
+                if known is not None:
+                    self._note(Stage.IPSEC, f"SA established, {known.algorithms}", known)
+            case ike.SaDeleted():
+                self.peers.uninstall(event.peer, event.inbound_spi)
+            case ike.PathChanged():
+                self.peers.move(event.peer, event.path)
+            case ike.PeerClosed():
+                self._on_peer_closed(event, now)
+            case ike.NegotiationFailed():
+                text = f"{event.stage} failed: {event.why}"
+                text += f"; {event.hint}" if event.hint else ""
+                self._tell(Noted(Stage.IKE, text, str(event.path.peer), trouble=True))
+
+    def _on_peer_closed(self, event: ike.PeerClosed, now: float) -> None:
+        """RFC 3193 section 3.1: L2TP hears of it when IKE loses a peer."""
+        peer = self.peers.remove(event.peer)
+        self._deadlines.clear((Due.PEER_IDLE, event.peer))
+        if peer is None:
+            return
+        for tunnel in list(peer.tunnels):
+            opened = self._tunnels[tunnel]
+            self.lns.close_flow(opened.flow, f"the IPsec peer is gone: {event.why.value}")
+        self._note(Stage.IKE, f"peer closed: {event.why.value}", peer)
+
+    def _on_l2tp_event(self, event: l2tp.Event, now: float) -> None:
+        match event:
+            case l2tp.TunnelOpened():
+                self._on_tunnel_opened(event, now)
+            case l2tp.SessionOpened():
+                self._on_session_opened(event, now)
+            case l2tp.FrameReceived():
+                self.calls.receive(event.session, event.frame, now)
+            case l2tp.SessionClosed():
+                self.calls.closed(event, now)
+                self._on_session_gone(event, now)
+            case l2tp.TunnelClosed():
+                self._on_tunnel_closed(event, now)
+            case l2tp.TunnelRefused():
+                self._note(
+                    Stage.L2TP, f"tunnel refused: {event.why}", self._peer_of(event.flow), True
+                )
+            case l2tp.SessionRefused():
+                self._note(
+                    Stage.L2TP, f"call refused: {event.why}", self._peer_of(event.flow), True
+                )
+
+    def _on_tunnel_opened(self, event: l2tp.TunnelOpened, now: float) -> None:
+        self._tunnels[event.tunnel] = event
+        self._sessions_of[event.tunnel] = set()
+        peer = self._peer_of(event.flow)
+        if peer is None:
+            self.lns.close_flow(event.flow, "the IPsec peer is gone")
+            return
+        peer.tunnels.add(event.tunnel)
+        self._deadlines.clear((Due.PEER_IDLE, peer.record.peer))
+        self._deadlines.set((Due.TUNNEL_IDLE, event.tunnel), now + IDLE_TUNNEL)
+        self._note(Stage.L2TP, f"tunnel of {event.host_name!r} established", peer)
+
+    def _on_session_opened(self, event: l2tp.SessionOpened, now: float) -> None:
+        flow, peer = event.flow, self._peer_of(event.flow)
+        if not isinstance(flow, Flow) or peer is None:
+            return
+        self._sessions_of[event.tunnel].add(event.session)
+        self._deadlines.clear((Due.TUNNEL_IDLE, event.tunnel))
+        self.calls.open(event, peer, flow, self._tunnels[event.tunnel].host_name, now)
+
+    def _on_session_gone(self, event: l2tp.SessionClosed, now: float) -> None:
+        """Close a tunnel after its last session: at once if it was we who ended that."""
+        sessions = self._sessions_of.get(event.tunnel)
+        if sessions is None:
+            return
+        sessions.discard(event.session)
+        if not sessions:
+            wait = IDLE_TUNNEL if event.by_peer else 0.0
+            self._deadlines.set((Due.TUNNEL_IDLE, event.tunnel), now + wait)
+
+    def _on_tunnel_closed(self, event: l2tp.TunnelClosed, now: float) -> None:
+        self._tunnels.pop(event.tunnel, None)
+        self._sessions_of.pop(event.tunnel, None)
+        self._deadlines.clear((Due.TUNNEL_IDLE, event.tunnel))
+        peer = self._peer_of(event.flow)
+        if peer is None:
+            return
+        peer.tunnels.discard(event.tunnel)
+        if not peer.tunnels:
+            wait = IDLE_PEER if event.by_peer else CLOSED_PEER
+            self._deadlines.set((Due.PEER_IDLE, peer.record.peer), now + wait)
+        self._note(Stage.L2TP, f"tunnel closed: {event.why}", peer)
+
+    def _on_deadline(self, due: Due, number: int, now: float) -> None:
+        match due:
+            case Due.TUNNEL_IDLE:
+                self.lns.close_tunnel(
+                    number, StopResult.GENERAL_REQUEST, message="no session", now=now
+                )
+            case Due.PEER_IDLE:
+                self.ike.close_peer(number, now)
+            case Due.LINKS_CLOSED:
+                self.lns.close_all("the server is shutting down", now)
+                self._deadlines.set((Due.TUNNELS_CLOSED, 0), now + SHUTDOWN_L2TP)
+            case Due.TUNNELS_CLOSED:
+                self.ike.close_all(now)
+                self._tell(ShutdownFinished())
+
+    def _hurry(self, now: float) -> None:
+        """Take the next step of the shutdown as soon as nobody needs more time."""
+        if not len(self.calls) and (Due.LINKS_CLOSED, 0) in self._deadlines:
+            self._deadlines.set((Due.LINKS_CLOSED, 0), now)
+        if self.lns.drained and (Due.TUNNELS_CLOSED, 0) in self._deadlines:
+            self._deadlines.set((Due.TUNNELS_CLOSED, 0), now)
+
+    def _send_l2tp(self, datagram: l2tp.Datagram) -> None:
+        peer = self._peer_of(datagram.flow)
+        if peer is not None and isinstance(datagram.flow, Flow):
+            self.forwarder.send_l2tp(peer.record, datagram.flow.port, datagram.data)
+
+    def _peer_of(self, flow: l2tp.Flow) -> Peer | None:
+        return self.peers.get(flow.peer) if isinstance(flow, Flow) else None
+
+    def _note(self, stage: Stage, text: str, peer: Peer | None, trouble: bool = False) -> None:
+        where = str(peer.record.path.peer) if peer is not None else ""
+        self._tell(Noted(stage, text, where, trouble=trouble))
+
+    def _note_refusal(self, what: str, why: str, flow: l2tp.Flow) -> None:
+        self._note(Stage.L2TP, f"{what} refused: {why}", self._peer_of(flow), trouble=True)
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)

@@ -1,0 +1,111 @@
+"""What an admin can ask a running server, and its answers (see `control` for the protocol)."""
+
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
+from ipaddress import IPv4Address
+
+from l2gate.calls import Call
+from l2gate.configuration import Configuration
+from l2gate.control import Request, Response
+from l2gate.gateway import Gateway
+from l2gate.reports import PoolRow, SessionRow, Status, sessions_to_json, status_to_json
+from wire import LocalError
+
+
+class Operations:
+    """Answers requests about one gateway; `clock` is its clock, `wall` that of people."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        gateway: Gateway,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        flush: Callable[[], None],
+    ) -> None:
+        """`flush` is called after every change, to send what it makes the gateway say."""
+        self._settings = configuration.server
+        self._gateway = gateway
+        self._clock = clock
+        self._wall = wall
+        self._flush = flush
+        self._started = wall()
+        self._commands: dict[str, Callable[[Request], Response]] = {
+            "status": self._status,
+            "sessions": self._sessions,
+            "disconnect": self._disconnect,
+        }
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        command = self._commands.get(request.command)
+        if command is None:
+            known = ", ".join(self._commands)
+            return Response(error=f"this server does not know {request.command!r}, only {known}")
+        return command(request)
+
+    def _status(self, request: Request) -> Response:
+        gateway = self._gateway
+        status = Status(
+            name=self._settings.name,
+            version=version("l2gate"),
+            started=self._started,
+            peers=len(gateway.peers),
+            sessions=len(self._open_calls()),
+            max_sessions=self._settings.max_sessions,
+            pools=self._pools(),
+            drops={reason.value: count for reason, count in gateway.forwarder.drops.items()},
+        )
+        return Response(result=status_to_json(status))
+
+    def _sessions(self, request: Request) -> Response:
+        return Response(result=sessions_to_json([self._row(call) for call in self._open_calls()]))
+
+    def _disconnect(self, request: Request) -> Response:
+        session, user = request.arguments.get("session"), request.arguments.get("user")
+        calls = [
+            call
+            for call in self._gateway.calls
+            if call.session == session or (user and call.user == user)
+        ]
+        if not calls:
+            what = f"session {session}" if session is not None else f"session of {user!r}"
+            return Response(error=f"there is no {what}")
+        self._gateway.disconnect(calls, self._clock())
+        self._flush()
+        return Response(result={"closed": len(calls)})
+
+    def _open_calls(self) -> list[Call]:
+        return [call for call in self._gateway.calls if call.is_open]
+
+    def _pools(self) -> tuple[PoolRow, ...]:
+        used = Counter(
+            call.department.name
+            for call in self._gateway.calls
+            if call.lease is not None and call.department is not None
+        )
+        return tuple(
+            PoolRow(name, len(department.pool), used[name])
+            for name, department in self._gateway.aaa.directory.departments.items()
+        )
+
+    def _row(self, call: Call) -> SessionRow:
+        record = call.record
+        if record is None or call.department is None:
+            raise LocalError("an open call has a record and a department")
+        return SessionRow(
+            id=call.session,
+            user=call.user,
+            department=call.department.name,
+            address=str(IPv4Address(record.address)),
+            peer=str(record.peer.path.peer),
+            nat=record.peer.encapsulated,
+            host_name=call.host_name,
+            since=self._wall() - (self._clock() - call.since),
+            cipher=call.peer.algorithms,
+            packets_in=record.packets_in,
+            octets_in=record.octets_in,
+            packets_out=record.packets_out,
+            octets_out=record.octets_out,
+        )

@@ -1,0 +1,115 @@
+"""The IPsec peers: which SAs they have, and what of that the data plane needs to know."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ipsec.endpoint import Path
+from ipsec.esp import OutboundSa
+from ipsec.events import PeerAuthenticated, SaInstalled
+from l2gate.records import PeerRecord, SaRecord, Tables
+
+
+class Flow(NamedTuple):
+    """What an L2TP tunnel belongs to (RFC 3193 section 3.3).
+
+    The peer stands for the addresses: its SAs carry nothing but the packets between the two
+    hosts that negotiated them. `port` is its UDP port inside ESP; ours is always 1701.
+    """
+
+    peer: int
+    port: int
+
+
+class _Outbound(NamedTuple):
+    """The outbound half of a pair, kept under the SPI of the inbound half."""
+
+    sa: OutboundSa
+    encapsulated: bool
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """One IPsec peer. `tunnels` are the L2TP tunnels that came through it."""
+
+    record: PeerRecord
+    identity: str
+    client: str
+    algorithms: str
+    tunnels: set[int] = field(default_factory=set)
+    pairs: dict[int, _Outbound] = field(default_factory=dict)
+    confirmed: list[int] = field(default_factory=list)
+
+
+class Peers:
+    """All peers, and the part of the tables that follows from their SAs."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._peers: dict[int, Peer] = {}
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(self._peers.values())
+
+    def get(self, peer: int) -> Peer | None:
+        """Return a peer, or None if it is gone."""
+        return self._peers.get(peer)
+
+    def add(self, event: PeerAuthenticated) -> Peer:
+        """Note a peer that has just proven who it is; it has no SAs yet."""
+        record = PeerRecord(event.peer, event.path, encapsulated=False)
+        peer = Peer(record, str(event.identity), event.client, event.algorithms)
+        self._peers[event.peer] = peer
+        return peer
+
+    def install(self, event: SaInstalled) -> None:
+        """Let the peer's packets in on a new pair; ours go out on it once it is confirmed."""
+        peer = self._peers.get(event.peer)
+        if peer is None:
+            return
+        self._tables.sas[event.inbound.spi] = SaRecord(event.inbound, peer.record)
+        peer.pairs[event.inbound.spi] = _Outbound(event.outbound, event.encapsulated)
+        peer.algorithms = event.algorithms
+
+    def confirm(self, number: int, spi: int) -> None:
+        """Send on the pair of the inbound SA `spi` from now on."""
+        peer = self._peers.get(number)
+        if peer is not None and spi in peer.pairs and spi not in peer.confirmed:
+            peer.confirmed.append(spi)
+            _choose_outbound(peer)
+
+    def uninstall(self, number: int, spi: int) -> None:
+        """Forget a pair; another confirmed one takes over, the newest there is."""
+        self._tables.sas.pop(spi, None)
+        peer = self._peers.get(number)
+        if peer is not None and peer.pairs.pop(spi, None) is not None:
+            if spi in peer.confirmed:
+                peer.confirmed.remove(spi)
+            _choose_outbound(peer)
+
+    def move(self, number: int, path: Path) -> None:
+        """Send to where the peer has moved."""
+        peer = self._peers.get(number)
+        if peer is not None:
+            peer.record.path = path
+
+    def remove(self, number: int) -> Peer | None:
+        """Forget a peer and whatever SAs it still has; return it, or None if unknown."""
+        peer = self._peers.pop(number, None)
+        if peer is not None:
+            for spi in list(peer.pairs):
+                self._tables.sas.pop(spi, None)
+            peer.record.outbound = None
+        return peer
+
+
+def _choose_outbound(peer: Peer) -> None:
+    if not peer.confirmed:
+        peer.record.outbound = None
+        return
+    outbound = peer.pairs[peer.confirmed[-1]]
+    peer.record.outbound = outbound.sa
+    peer.record.encapsulated = outbound.encapsulated

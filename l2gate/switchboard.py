@@ -1,0 +1,247 @@
+"""The calls: a PPP link on each L2TP session, AAA's decisions, and the network they open.
+
+How a call goes. SessionOpened begins it; its PPP link asks the peer for a proof, `Aaa` decides
+and leases the address at once, so that a full pool is an answer to the login and no silence
+afterwards; when IPCP opens, the data plane gets its record and the kernel a route. Whoever ends
+it, the end is one: the link tells why, the session is closed by a CDN unless it is gone, and
+only when the LNS reports it closed is the call forgotten and its address free.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from ipaddress import IPv4Address
+
+from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rejected
+from l2gate.calls import Call, CallState
+from l2gate.events import Event, Noted, RouteAdded, RouteRemoved, Stage
+from l2gate.peers import Flow, Peer
+from l2gate.records import Tables
+from l2tp.constants import CallResult
+from l2tp.events import Result, SessionClosed, SessionOpened
+from l2tp.lns import Lns
+from ppp import events as ppp
+from ppp.config import Assignment, LinkConfig
+from ppp.link import Link
+from wire import Deadlines, Entropy
+
+RESULTS = {
+    ppp.Reason.LOCALLY_TERMINATED: CallResult.ADMINISTRATIVE,
+    ppp.Reason.METHODS_REFUSED: CallResult.ADMINISTRATIVE,
+    ppp.Reason.AUTHENTICATION_FAILED: CallResult.ADMINISTRATIVE,
+    ppp.Reason.AUTHENTICATION_TIMED_OUT: CallResult.ADMINISTRATIVE,
+}
+"""What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
+
+NO_ADDRESS = "no address is free, please call your administrator"
+
+
+class Switchboard:
+    """All calls of a server. Bounded by the LNS's limit on sessions."""
+
+    def __init__(
+        self,
+        lns: Lns,
+        aaa: Aaa,
+        tables: Tables,
+        links: LinkConfig,
+        mtu: int,
+        entropy: Entropy,
+        tell: Callable[[Event], None],
+    ) -> None:
+        """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events."""
+        self._lns = lns
+        self._aaa = aaa
+        self._tables = tables
+        self._links = links
+        self._mtu = mtu
+        self._entropy = entropy
+        self._tell = tell
+        self._calls: dict[Hashable, Call] = {}
+        self._deadlines: Deadlines[int] = Deadlines()
+        self._touched: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self._calls.values()))
+
+    def get(self, session: int) -> Call | None:
+        """Return the call of one of our session ids, or None."""
+        return self._calls.get(session)
+
+    # What happens to a call
+
+    def open(self, event: SessionOpened, peer: Peer, flow: Flow, host: str, now: float) -> None:
+        """Begin a call; `host` is the peer's L2TP host name."""
+        link = Link(self._links, self._entropy)
+        self._calls[event.session] = Call(event, flow, peer, host, link, now)
+        link.start(now)
+        self._touched.add(event.session)
+
+    def receive(self, session: int, frame: bytes, now: float) -> None:
+        """Take a PPP frame of a session."""
+        call = self._calls.get(session)
+        if call is not None:
+            call.link.receive(frame, now)
+            self._touched.add(session)
+
+    def terminate(self, call: Call, why: str, now: float) -> None:
+        """End a call the polite way, beginning with an LCP Terminate-Request."""
+        call.why = call.why or why
+        call.link.terminate(why, now)
+        self._touched.add(call.session)
+
+    def drop(self, call: Call, why: str, now: float) -> None:
+        """End a call whose peer is known to be gone: nothing needs to be said to it on PPP."""
+        call.why = call.why or why
+        result = Result(CallResult.ADMINISTRATIVE, message=why)
+        self._lns.close_session(call.session, result, why, now)
+
+    def closed(self, event: SessionClosed, now: float) -> None:
+        """Forget a call whose L2TP session has ended."""
+        call = self._calls.pop(event.session, None)
+        if call is None:
+            return
+        self._deadlines.clear(event.session)
+        self._touched.discard(event.session)
+        self._close_network(call)
+        self._aaa.release(event.session)
+        traffic = ""
+        if call.record is not None:
+            octets_in, octets_out = call.record.octets_in, call.record.octets_out
+            traffic = f", {octets_in} octets from the client, {octets_out} to it"
+        self._note(
+            call,
+            Stage.SESSION if call.user else Stage.PPP,
+            f"ended after {now - call.since:.0f} s: {call.why or event.why}{traffic}",
+        )
+
+    # Time
+
+    def next_timeout(self) -> float | None:
+        """Return when the next link has something to do."""
+        return self._deadlines.next()
+
+    def handle_timeout(self, now: float) -> None:
+        """Let the links do what is due."""
+        for session in self._deadlines.take_due(now):
+            self._calls[session].link.handle_timeout(now)
+            self._touched.add(session)
+
+    # What the links say
+
+    def settle(self, now: float) -> bool:
+        """Carry what links and AAA have to say; return whether there was anything."""
+        busy = bool(self._touched)
+        while self._touched:
+            call = self._calls.get(self._touched.pop())
+            if call is not None:
+                self._drain(call, now)
+        while (decided := self._aaa.next_event()) is not None:
+            busy = True
+            self._decide(decided, now)
+        return busy
+
+    def _drain(self, call: Call, now: float) -> None:
+        link = call.link
+        while (event := link.next_event()) is not None:
+            self._on_link_event(call, event, now)
+        for frame in link.frames_to_send():
+            self._lns.send(call.session, frame, call.next_ns())
+        if call.session in self._calls:
+            when = link.next_timeout()
+            if when is None:
+                self._deadlines.clear(call.session)
+            else:
+                self._deadlines.set(call.session, when)
+
+    def _on_link_event(self, call: Call, event: ppp.Event, now: float) -> None:
+        match event:
+            case ppp.AuthenticationRequested():
+                call.login, call.method = event.proof.name, event.proof.method
+                call.request = event.request
+                facts = ClientFacts(
+                    call.peer.record.path.peer.host, call.host_name, call.peer.identity
+                )
+                self._aaa.request(call.session, call.login, event.proof, facts)
+            case ppp.Authenticated():
+                if call.department is not None and call.lease is not None:
+                    call.link.assign(
+                        Assignment(
+                            call.lease.address,
+                            call.department.gateway,
+                            call.department.dns,
+                            call.department.wins,
+                        ),
+                        now,
+                    )
+            case ppp.NetworkOpened():
+                self._open_network(call, event)
+            case ppp.NetworkClosed():
+                self._close_network(call)
+            case ppp.LinkClosed():
+                self._link_closed(call, event, now)
+            case ppp.LinkOpened():
+                pass
+
+    def _decide(self, decided: Decided, now: float) -> None:
+        call = self._calls.get(decided.session)
+        if call is None:
+            self._aaa.release(decided.session)
+            return
+        match decided.decision:
+            case Accepted() as accepted:
+                self._accept(call, accepted, now)
+            case Rejected() as rejected:
+                reason = f"{call.method} login refused: {rejected.reason.value}"
+                self._note(call, Stage.LOGIN, f"{reason}; {rejected.hint}", trouble=True)
+                call.why = f"login refused: {rejected.reason.value}"
+                call.link.rejected(call.request, rejected.ms_chap_error, rejected.message, now)
+        self._touched.add(call.session)
+
+    def _accept(self, call: Call, accepted: Accepted, now: float) -> None:
+        replaced = self._calls.get(accepted.replaces)
+        if replaced is not None:
+            self._close_network(replaced)
+            self.drop(replaced, "the same device has logged in again", now)
+        try:
+            call.lease = self._aaa.lease(call.session)
+        except NoAddress as error:
+            self._note(call, Stage.LOGIN, f"no address: {error}", trouble=True)
+            call.why, call.result = f"no address: {error}", CallResult.NO_FACILITIES_NOW
+            call.link.rejected(call.request, MsChapError.NO_DIALIN_PERMISSION, NO_ADDRESS, now)
+            return
+        call.user, call.department, call.why = accepted.user.name, accepted.department, ""
+        call.link.authenticated(call.request, accepted.reply, now)
+
+    def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
+        if call.department is None or call.lease is None:
+            return
+        call.record = call.new_record(event, self._mtu)
+        call.state = CallState.OPEN
+        self._tables.add_session(call.record)
+        self._tell(RouteAdded(call.lease.address, call.department.gateway))
+        self._note(
+            call,
+            Stage.SESSION,
+            f"open, address {call.lease.address} of department {call.department.name}, "
+            f"MTU {call.record.mtu}, logged in by {call.method}",
+        )
+
+    def _close_network(self, call: Call) -> None:
+        if call.record is not None and call.state is CallState.OPEN:
+            self._tables.remove_session(call.record)
+            self._tell(RouteRemoved(IPv4Address(call.record.address)))
+            call.state = CallState.NEGOTIATING
+
+    def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
+        self._close_network(call)
+        call.state = CallState.CLOSING
+        call.why = call.why or event.why
+        result = Result(RESULTS.get(event.reason, call.result), message=event.why)
+        self._lns.close_session(call.session, result, call.why, now)
+
+    def _note(self, call: Call, stage: Stage, text: str, trouble: bool = False) -> None:
+        peer = str(call.peer.record.path.peer)
+        user = call.user or call.login
+        self._tell(Noted(stage, text, peer, user, call.session, trouble))

@@ -1,0 +1,158 @@
+"""Hosts on a simulated network with loss, reordering, duplication and NAT, on a fake clock.
+
+A host is anything with the four methods of `Host`. The simulation carries what hosts send to
+the host that owns the destination address, after the link has done its worst, and moves the
+clock to whatever comes next: an arrival or a host's deadline. Nothing sleeps.
+"""
+
+import heapq
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple, Protocol
+
+from ipsec.path import Address
+
+ESP_PORT = 0
+"""The port that stands for IP protocol 50, which has none."""
+
+
+class Wire(NamedTuple):
+    """One packet on the way: UDP, or ESP as IP protocol 50 where both ports are ESP_PORT."""
+
+    source: Address
+    destination: Address
+    data: bytes
+
+
+class Host(Protocol):
+    def receive(self, packet: Wire, now: float) -> None: ...
+    def handle_timeout(self, now: float) -> None: ...
+    def next_timeout(self) -> float | None: ...
+    def packets_to_send(self) -> list[Wire]: ...
+
+
+class Link(NamedTuple):
+    """What the network does to each packet; delays in seconds, the others as probabilities."""
+
+    delay: float = 0.01
+    jitter: float = 0.0
+    loss: float = 0.0
+    duplication: float = 0.0
+
+
+class Nat:
+    """A router that gives each inner address and port a port of its one public address."""
+
+    def __init__(self, public: str, first_port: int = 40000, keep_ports: bool = False) -> None:
+        self.public = public
+        self.keep_ports = keep_ports
+        self._next_port = first_port
+        self._outer: dict[Address, Address] = {}
+        self._inner: dict[Address, Address] = {}
+
+    def outbound(self, packet: Wire) -> Wire:
+        outer = self._outer.get(packet.source)
+        if outer is None:
+            port = packet.source.port
+            if not self.keep_ports or Address(self.public, port) in self._inner:
+                port, self._next_port = self._next_port, self._next_port + 1
+            outer = Address(self.public, port)
+            self._outer[packet.source] = outer
+            self._inner[outer] = packet.source
+        return packet._replace(source=outer)
+
+    def inbound(self, packet: Wire) -> Wire | None:
+        inner = self._inner.get(packet.destination)
+        return None if inner is None else packet._replace(destination=inner)
+
+    def forget(self) -> None:
+        """Lose every mapping, as a router does that was switched off and on."""
+        self._outer.clear()
+        self._inner.clear()
+
+
+class Simulation:
+    """The clock, the hosts and what is under way between them."""
+
+    def __init__(self, seed: int = 1, link: Link | None = None) -> None:
+        self.now = 1000.0
+        self.link = link or Link()
+        self.random = Random(seed)
+        self.carried = 0
+        self.lost = 0
+        self._hosts: list[Host] = []
+        self._public: dict[str, Host | Nat] = {}
+        self._behind: dict[tuple[Nat, str], Host] = {}
+        self._nat_of: dict[int, Nat] = {}
+        self._queue: list[tuple[float, int, Wire]] = []
+        self._turn = 0
+
+    def add(self, host: Host, address: str, nat: Nat | None = None) -> None:
+        """Put a host at `address`: on the public network, or on the inner side of `nat`."""
+        self._hosts.append(host)
+        if nat is None:
+            self._public[address] = host
+        else:
+            self._public[nat.public] = nat
+            self._behind[nat, address] = host
+            self._nat_of[id(host)] = nat
+
+    def remove(self, host: Host) -> None:
+        """Cut the power of a host: it neither sends nor hears any more."""
+        self._hosts.remove(host)
+        self._public = {a: h for a, h in self._public.items() if h is not host}
+        self._behind = {key: h for key, h in self._behind.items() if h is not host}
+
+    def entropy(self) -> Callable[[int], bytes]:
+        """A source of reproducible octets for one core."""
+        return Random(self.random.getrandbits(64)).randbytes
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let time pass until `until()` holds or `seconds` are over; return whether it held."""
+        end = self.now + seconds
+        self._collect()
+        while not until():
+            moments = [due for host in self._hosts if (due := host.next_timeout()) is not None]
+            if self._queue:
+                moments.append(self._queue[0][0])
+            moment = max(min(moments, default=end), self.now)
+            if moment > end or not moments:
+                self.now = end
+                return until()
+            self.now = moment
+            while self._queue and self._queue[0][0] <= self.now:
+                self._deliver(heapq.heappop(self._queue)[2])
+            for host in list(self._hosts):
+                due = host.next_timeout()
+                if due is not None and due <= self.now:
+                    host.handle_timeout(self.now)
+            self._collect()
+        return True
+
+    def _collect(self) -> None:
+        for host in self._hosts:
+            nat = self._nat_of.get(id(host))
+            for packet in host.packets_to_send():
+                self._send(packet if nat is None else nat.outbound(packet))
+
+    def _send(self, packet: Wire) -> None:
+        copies = 2 if self.random.random() < self.link.duplication else 1
+        for _ in range(copies):
+            if self.random.random() < self.link.loss:
+                self.lost += 1
+                continue
+            delay = self.link.delay + self.random.random() * self.link.jitter
+            self._turn += 1
+            heapq.heappush(self._queue, (self.now + delay, self._turn, packet))
+
+    def _deliver(self, packet: Wire) -> None:
+        target = self._public.get(packet.destination.host)
+        if isinstance(target, Nat):
+            inner = target.inbound(packet)
+            if inner is None:
+                return
+            packet = inner
+            target = self._behind.get((target, packet.destination.host))
+        if target is not None:
+            self.carried += 1
+            target.receive(packet, self.now)  # type: ignore[union-attr]
