@@ -1,0 +1,105 @@
+"""A server, clients and the network between them, in one process on a fake clock."""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from aaa import AddressRange, Department, Directory, Pool, User
+from l2gate.configuration import (
+    AuthenticationMethod,
+    Configuration,
+    IpsecSettings,
+    L2tpSettings,
+    PppSettings,
+    Proposals,
+    ServerSettings,
+)
+from ppp.config import Credentials
+from tests.support.client import ClientHost, ServerHost
+from tests.support.simulation import Link, Nat, Simulation
+
+SERVER = "203.0.113.1"
+PSK = b"a long and random pre-shared key"
+PASSWORD = "correct horse"
+
+
+def department(name: str, domain: str | None, third: int, last: int = 254) -> Department:
+    return Department(
+        name=name,
+        domains=(domain,) if domain else (),
+        pool=Pool(
+            (AddressRange(IPv4Address(f"172.16.{third}.2"), IPv4Address(f"172.16.{third}.{last}")),)
+        ),
+        gateway=IPv4Address(f"172.16.{third}.1"),
+        dns=(IPv4Address("192.168.1.53"), IPv4Address("192.168.1.54")),
+    )
+
+
+def configuration(tmp_path: Path = Path("/nowhere")) -> Configuration:
+    departments = [
+        department("sales", "sales.example.com", 1),
+        department("hr", "hr.example.com", 2),
+        department("tiny", "tiny.example.com", 3, last=2),
+        department("default", None, 9),
+    ]
+    names = [
+        *(f"u{n}" for n in range(60)),
+        *(f"u{n}@{d}.example.com" for n in range(3) for d in ("sales", "hr", "tiny")),
+    ]
+    return Configuration(
+        server=ServerSettings(
+            name="vpn.example.com",
+            listen=(IPv4Address("0.0.0.0"),),
+            tun="l2gate0",
+            control_socket=tmp_path / "control.sock",
+            max_sessions=1000,
+        ),
+        ipsec=IpsecSettings(
+            psk=PSK,
+            proposals=Proposals.DEFAULT,
+            identity=None,
+            force_encapsulation=False,
+            dpd_interval=30.0,
+            max_half_open=1000,
+        ),
+        l2tp=L2tpSettings(tunnel_name="LNS", secret=None, hello_interval=60.0),
+        ppp=PppSettings(tuple(AuthenticationMethod), mru=1400, mtu=1400),
+        directory=Directory(
+            {entry.name: entry for entry in departments},
+            {name: User(name, password=PASSWORD) for name in names},
+        ),
+    )
+
+
+class Lab:
+    """One server and any number of clients."""
+
+    def __init__(self, seed: int = 1, link: Link | None = None) -> None:
+        self.simulation = Simulation(seed, link)
+        self.server = ServerHost(configuration(), self.simulation.entropy())
+        self.simulation.add(self.server, SERVER)
+
+    def client(
+        self,
+        name: str = "u0",
+        host: str = "198.51.100.7",
+        nat: Nat | None = None,
+        psk: bytes = PSK,
+        password: str = PASSWORD,
+        host_name: str = "laptop",
+    ) -> ClientHost:
+        """Put a client that wants to log in at an address, and let it begin."""
+        client = ClientHost(
+            host,
+            SERVER,
+            psk,
+            Credentials(name, password),
+            self.simulation.entropy(),
+            host_name=host_name,
+        )
+        self.simulation.add(client, host, nat)
+        client.connect(self.simulation.now)
+        return client
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        return self.simulation.run(seconds, until)
