@@ -75,7 +75,7 @@ def check(options: argparse.Namespace) -> None:
         loaded = load(options.config, _own_networks())
         problems = [("warning", problem) for problem in loaded.warnings]
         directory = loaded.configuration.directory
-        summary = f"{len(directory.departments)} departments, {len(directory.users)} users"
+        summary = f"departments: {len(directory.departments)}, users: {len(directory.users)}"
     except ConfigurationError as error:
         problems = [("error", problem) for problem in error.problems]
     if options.json:

@@ -42,7 +42,10 @@ def read_departments(files: Sequence[Section]) -> list[Entry]:
                 if owner != name:
                     section.error("domains", f"{domain!r} belongs to department {owner!r} already")
     if not entries:
-        files[0].error(None, "departments is missing: add at least the department 'default'")
+        files[0].problems.error(
+            files[0].place("departments"),
+            "departments is missing: add at least the department 'default'",
+        )
     return list(entries.values())
 
 

@@ -1,0 +1,227 @@
+"""The commands: what they print, what they write, and their exit codes."""
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from l2gate import first_configuration
+from l2gate.cli import main
+from l2gate.configuration import load
+from l2gate.control import ControlServer, Request, Response
+from l2gate.reports import PoolRow, SessionRow, Status, sessions_to_json, status_to_json
+
+SESSION = SessionRow(
+    4711, "bob", "sales", "10.0.0.2", "192.0.2.1:4500", True, "PC", 0.0, "AES", 1, 2, 3, 4
+)
+STATUS = Status("vpn", "1.2", 0.0, 1, 1, 10, (PoolRow("sales", 9, 1),), {})
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_main(*arguments: str | Path) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_main
+
+
+def handle(request: Request) -> Response:
+    match request.command, dict(request.arguments):
+        case "sessions", {}:
+            return Response(sessions_to_json([SESSION]))
+        case "status", {}:
+            return Response(status_to_json(STATUS))
+        case "disconnect", {"session": 4711} | {"user": "bob" | "4711"}:
+            return Response({"closed": 1})
+        case "disconnect", {"session": number}:
+            return Response(error=f"there is no session {number}")
+    return Response(error="unknown")
+
+
+@pytest.fixture
+def with_server(run: Run, tmp_path: Path) -> Run:
+    """Run a command while a server listens."""
+
+    def run_with_server(*arguments: str | Path) -> tuple[int, str, str]:
+        path = tmp_path / "control.sock"
+
+        async def serve() -> tuple[int, str, str]:
+            server = ControlServer(path, handle)
+            await server.start()
+            try:
+                return await asyncio.to_thread(run, *arguments, "--socket", path)
+            finally:
+                await server.close()
+
+        return asyncio.run(serve())
+
+    return run_with_server
+
+
+def test_sessions(with_server: Run) -> None:
+    code, out, err = with_server("sessions")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1].split()[:5] == ["4711", "bob", "sales", "10.0.0.2", "192.0.2.1:4500"]
+
+
+def test_sessions_as_json(with_server: Run) -> None:
+    code, out, _ = with_server("sessions", "--json")
+    assert code == 0
+    (row,) = json.loads(out)
+    assert (row["user"], row["address"], row["octets_out"]) == ("bob", "10.0.0.2", 4)
+
+
+def test_status(with_server: Run) -> None:
+    code, out, _ = with_server("status")
+    assert code == 0
+    assert out.startswith("vpn: l2gate 1.2, running since ")
+    code, out, _ = with_server("status", "--json")
+    assert code == 0
+    assert json.loads(out)["pools"] == [{"department": "sales", "size": 9, "used": 1}]
+
+
+@pytest.mark.parametrize("target", [["4711"], ["bob"], ["--user", "4711"]])
+def test_disconnect(with_server: Run, target: list[str]) -> None:
+    assert with_server("disconnect", *target) == (0, "", "")
+
+
+def test_a_command_that_fails(with_server: Run) -> None:
+    assert with_server("disconnect", "17") == (1, "", "l2gate: there is no session 17\n")
+
+
+@pytest.mark.parametrize("command", [["status"], ["sessions"], ["disconnect", "1"]])
+def test_no_server(run: Run, tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "control.sock"
+    told = f"l2gate: no server answers on {path}: No such file or directory\n"
+    assert run(*command, "--socket", path) == (3, "", told)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["disconnect"], ["init", "--name", "a b"], ["init", "--dns", "x"]]
+)
+def test_wrong_usage(run: Run, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: l2gate")
+
+
+def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("--version")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"l2gate {version('l2gate')}\n"
+
+
+def test_init_then_check(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "l2gate.yaml"
+    code, out, err = run(
+        "init", "--config", path, "--name", "vpn.example.com", "--dns", "192.0.2.53"
+    )
+    assert (code, err) == (0, "")
+    loaded = load(path)
+    assert loaded.warnings == ()
+    configuration = loaded.configuration
+    assert configuration.server.name == "vpn.example.com"
+    assert len(configuration.ipsec.psk) == 24
+    (user,) = configuration.directory.users.values()
+    (department,) = configuration.directory.departments.values()
+    assert department.dns == (IPv4Address("192.0.2.53"),)
+    for file in (path, path.parent / "psk"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    psk = configuration.ipsec.psk.decode()
+    assert f"-ServerAddress 'vpn.example.com' -TunnelType L2tp -L2tpPsk '{psk}'" in out
+    assert f"vpn.secrets 'password={user.password}, ipsec-psk={psk}'" in out
+    for words in ("AssumeUDPEncapsulationContextOnSendRule", "macOS", "iPhone", "NetworkManager"):
+        assert words in out
+
+    told = f"{path} is in order: departments: 1, users: 1\n"
+    assert run("check", "--config", path) == (0, told, "")
+    assert run("check", "--config", path, "--json") == (0, "[]\n", "")
+
+
+def test_init_overwrites_nothing(run: Run, tmp_path: Path) -> None:
+    path, psk = tmp_path / "l2gate.yaml", tmp_path / "psk"
+    psk.write_text("precious")
+    told = f"l2gate: {psk} exists already, and is not overwritten\n"
+    assert run("init", "--config", path) == (1, "", told)
+    assert not path.exists()
+    psk.unlink()
+    path.write_text("precious")
+    assert run("init", "--config", path)[0] == 1
+    assert path.read_text() == "precious"
+    assert not psk.exists()
+
+
+def test_init_makes_other_secrets_each_time(tmp_path: Path) -> None:
+    made = [first_configuration.make_up(tmp_path / "x", "vpn") for _ in range(10)]
+    assert len({first.psk for first in made} | {first.password for first in made}) == 20
+    assert not set("".join(first.psk + first.password for first in made)) & set("0Oo1Il")
+    assert made[0].psk not in repr(made[0])
+
+
+def test_init_chooses_a_network_that_the_server_is_not_in(tmp_path: Path) -> None:
+    first = first_configuration.make_up(
+        tmp_path / "x", "vpn", own_networks=[IPv4Network("172.16.0.0/12")]
+    )
+    assert str(first.network) == "10.99.9.0/24"
+
+
+@pytest.mark.parametrize(("host", "name"), [("gate-1.lan", "gate-1.lan"), ("-odd host", "l2gate")])
+def test_the_name_is_that_of_the_host(host: str, name: str) -> None:
+    assert first_configuration.name_of(host) == name
+
+
+def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "l2gate.yaml"
+    path.write_text("ipsec: {psk: x, dpd: 3}\ndepartments: {}\n")
+    code, out, err = run("check", "--config", path)
+    assert code == 1
+    assert out.splitlines() == [
+        f"{path}:1: error: ipsec: unknown key 'dpd': known are psk, psk_file, proposals, identity, "
+        "force_encapsulation, dpd_interval, max_half_open",
+        f"{path}:2: error: departments is missing: add at least the department 'default'",
+    ]
+    assert err == f"l2gate: {path}: 2 mistakes\n"
+    code, out, _ = run("check", "--config", path, "--json")
+    assert code == 1
+    assert json.loads(out)[1] == {
+        "severity": "error",
+        "file": str(path),
+        "line": 2,
+        "text": "departments is missing: add at least the department 'default'",
+    }
+
+
+def test_check_tells_warnings(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "l2gate.yaml"
+    run("init", "--config", path)
+    path.chmod(0o644)
+    code, out, _ = run("check", "--config", path)
+    assert code == 0
+    assert out.splitlines()[0].startswith(f"{path}: warning: holds secrets, and every user")
+    assert out.splitlines()[1].startswith(f"{path} is in order")
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "l2gate", "status", "--socket", str(tmp_path / "x")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("l2gate: no server answers on ")

@@ -1,0 +1,121 @@
+"""Rows as JSON and as tables."""
+
+from dataclasses import replace
+
+import pytest
+
+from l2gate.control import Json, ProtocolError, Response
+from l2gate.reports import (
+    PoolRow,
+    SessionRow,
+    Status,
+    sessions_from_json,
+    sessions_table,
+    sessions_to_json,
+    status_from_json,
+    status_text,
+    status_to_json,
+    table,
+)
+
+ROW = SessionRow(
+    id=4711,
+    user="hb@sales.example.com",
+    department="sales",
+    address="172.16.1.51",
+    peer="198.51.100.7:61234",
+    nat=True,
+    host_name="LAPTOP",
+    since=1_700_000_000.5,
+    cipher="AES-CBC-256/HMAC-SHA1-96",
+    packets_in=10,
+    octets_in=1023,
+    packets_out=20,
+    octets_out=5 * 1024**3,
+)
+STATUS = Status(
+    name="vpn.example.com",
+    version="1.2",
+    started=1_700_000_000.0,
+    peers=2,
+    sessions=1,
+    max_sessions=4096,
+    pools=(PoolRow("sales", 99, 1), PoolRow("default", 253, 0)),
+    drops={"replayed": 3, "spoofed": 0},
+)
+
+
+def over_the_wire(result: Json) -> Json:
+    return Response.parse(Response(result).build()).result
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l2gate.reports._moment", lambda seconds: f"<{seconds:.0f}>")
+
+
+def test_sessions_arrive_as_they_were() -> None:
+    assert sessions_from_json(over_the_wire(sessions_to_json([ROW, ROW]))) == [ROW, ROW]
+
+
+def test_the_status_arrives_as_it_was() -> None:
+    assert status_from_json(over_the_wire(status_to_json(STATUS))) == STATUS
+
+
+@pytest.mark.parametrize(
+    "result", [None, {}, [1], [{}], [{"id": 1}], {"pools": []}, {"pools": [1]}]
+)
+def test_what_is_no_report(result: Json) -> None:
+    with pytest.raises(ProtocolError):
+        sessions_from_json(result or {})
+    with pytest.raises(ProtocolError):
+        status_from_json(result)
+
+
+def test_sessions_for_people() -> None:
+    other = replace(ROW, id=7, user="bob", nat=False, octets_in=2048, host_name="")
+    lines = sessions_table([ROW, other]).splitlines()
+    assert [line[:52] for line in lines] == [
+        "  ID  USER                  DEPARTMENT  ADDRESS     ",
+        "4711  hb@sales.example.com  sales       172.16.1.51 ",
+        "   7  bob                   sales       172.16.1.51 ",
+    ]
+    assert [line[52:99] for line in lines] == [
+        " PEER                NAT  SINCE              IN",
+        " 198.51.100.7:61234  yes  <1700000000>   1023 B",
+        " 198.51.100.7:61234  no   <1700000000>  2.0 KiB",
+    ]
+    assert [line[99:] for line in lines] == [
+        "      OUT  CIPHER                    HOST",
+        "  5.0 GiB  AES-CBC-256/HMAC-SHA1-96  LAPTOP",
+        "  5.0 GiB  AES-CBC-256/HMAC-SHA1-96",
+    ]
+    assert sessions_table([]) == "no sessions"
+
+
+def test_the_status_for_people() -> None:
+    assert status_text(STATUS).splitlines() == [
+        "vpn.example.com: l2gate 1.2, running since <1700000000>",
+        "1 of at most 4096 sessions, 2 peers",
+        "",
+        "POOL     USED  SIZE",
+        "sales       1    99",
+        "default     0   253",
+        "",
+        "DROPPED PACKETS  COUNT",
+        "replayed             3",
+    ]
+    assert "DROPPED" not in status_text(replace(STATUS, drops={"spoofed": 0}))
+
+
+def test_names_of_peers_cannot_upset_the_terminal() -> None:
+    shown = table(("HOST",), [("\x1b[2Jevil\nroot",)])
+    assert shown.splitlines() == ["HOST", "\\x1b[2Jevil\\nroot"]
+
+
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [(0, "0 B"), (1024, "1.0 KiB"), (1024**4, "1.0 TiB"), (1024**5, "1024.0 TiB")],
+)
+def test_octets(octets: int, shown: str) -> None:
+    assert shown in sessions_table([replace(ROW, octets_in=octets, octets_out=octets)])
