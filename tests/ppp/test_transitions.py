@@ -102,7 +102,7 @@ def test_cell(event: str, state: int) -> None:
 
 
 def test_the_restart_timer_runs_where_there_is_a_timeout() -> None:
-    assert TIMED == {State(number) for number in (4, 5, 6, 7, 8)}
+    assert {State(number) for number in (4, 5, 6, 7, 8)} == TIMED
 
 
 def test_rows_and_columns_have_the_order_of_the_rfc() -> None:

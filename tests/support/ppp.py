@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from ppp import Assignment, Credentials, Link, LinkConfig
-from ppp.constants import Code, Protocol
+from ppp.constants import Code, LcpOption, Protocol
 from ppp.events import Authenticated, AuthenticationRequested, Event
 from ppp.frame import Frame
 from ppp.packet import Option, Packet, build_options, parse_options
@@ -66,13 +66,14 @@ class Server:
     """A server link with its AAA, driven by hand: `now` is moved by the test.
 
     Proofs are verified at once against PASSWORD, unless `aaa` is False; then they wait in
-    `events` with everything else.
+    `events` with everything else. `magic` is the link's magic number.
     """
 
     def __init__(self, config: LinkConfig | None = None, aaa: bool = True, seed: int = 1) -> None:
         self.link = Link(config or LinkConfig(), entropy(seed))
         self.now = 0.0
         self.events: list[Event] = []
+        self.magic = bytes(4)
         self._aaa = aaa
 
     def give(self, *packets: Sent) -> list[Sent]:
@@ -107,6 +108,7 @@ class Server:
         """Start the link; return its Configure-Request."""
         self.link.start(self.now)
         (request,) = self.take()
+        self.magic = request.options[LcpOption.MAGIC_NUMBER]
         return request
 
     def open_lcp(self, *options: tuple[int, str]) -> list[Sent]:
