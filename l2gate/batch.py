@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final, Protocol
 
-from ipsec.endpoint import Address, Path
+from ipsec.path import Address, Path
 
 BATCH: Final = 48
 """Datagrams in a batch, at most: enough to make the call cheap, few enough to stay in cache."""

@@ -20,8 +20,8 @@ from struct import error as StructError  # noqa: N812
 from typing import Final, Protocol
 
 from ipsec.constants import L2TP_PORT
-from ipsec.endpoint import Path
 from ipsec.esp import DropReason, EspError, SequenceExhausted
+from ipsec.path import Path
 from l2gate import inner
 from l2gate.records import PeerRecord, SaRecord, SessionRecord, Tables
 from l2tp.constants import VERSION

@@ -86,6 +86,7 @@ class Network:
 
     async def __aexit__(self, *_: object) -> None:
         """Finish the changes, take proxy ARP back, restore the sysctls."""
+        await self.settle()
         for address in list(self._proxies):
             self._changes.put_nowait(self._delete_proxy(address))
         await self.settle()
@@ -189,7 +190,7 @@ class Network:
     async def _delete_route(self, network: IPv4Network) -> None:
         if network in self._routes:
             self._routes.remove(network)
-            await self._rtnetlink.route("del", dst=str(network), oif=self._index)
+            await self._rtnetlink.route("del", dst=str(network), oif=self._index, scope=_SCOPE_LINK)
 
     async def _add_proxy(self, address: IPv4Address) -> None:
         for own in await _own_addresses(self._rtnetlink):

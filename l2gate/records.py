@@ -12,8 +12,8 @@ What is not found here is not plain data of an open session and goes up to the g
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from ipsec.endpoint import Path
 from ipsec.esp import InboundSa, OutboundSa
+from ipsec.path import Path
 
 
 @dataclass(slots=True, eq=False)

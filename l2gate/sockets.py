@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Final, TypeVar
 
 from ipsec.constants import IKE_PORT, NATT_PORT
-from ipsec.endpoint import Address, Path
+from ipsec.path import Address, Path
 from l2gate.batch import BATCH, IP_PKTINFO, IPV4_PKTINFO, IPV6_PKTINFO, make_receiver
 from l2gate.processes import who_holds_udp_port
 

@@ -8,8 +8,8 @@ from scapy.layers.inet6 import IPv6
 
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import AuthenticationAlgorithm, EspTransform
-from ipsec.endpoint import Address, Path
 from ipsec.esp import DropReason
+from ipsec.path import Address, Path
 from l2gate.forwarder import Drop, Forwarder
 from l2gate.records import Tables
 from l2tp.header import DataHeader

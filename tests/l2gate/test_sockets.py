@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from ipsec.endpoint import Address, Path
+from ipsec.path import Address, Path
 from l2gate import batch, sockets
 from l2gate.batch import BATCH, Recvmmsg, Recvmsg
 from l2gate.processes import who_holds_udp_port

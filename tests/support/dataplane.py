@@ -6,8 +6,8 @@ from itertools import count
 
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import AuthenticationAlgorithm, EspTransform
-from ipsec.endpoint import Address, Path
 from ipsec.esp import InboundSa, OutboundSa
+from ipsec.path import Address, Path
 from l2gate.forwarder import Forwarder
 from l2gate.records import PeerRecord, SaRecord, SessionRecord, Tables
 

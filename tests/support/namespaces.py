@@ -22,16 +22,20 @@ class Namespace:
         if _libc.unshare(_CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "unshare")
         self.fd = _current()
-        self._outside = outside
+        self._outside: list[int] = []
         run("ip link set lo up")
         _enter(outside)
+        os.close(outside)
 
     def __enter__(self) -> "Namespace":
+        self._outside.append(_current())
         _enter(self.fd)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _enter(self._outside)
+        outside = self._outside.pop()
+        _enter(outside)
+        os.close(outside)
 
     @property
     def path(self) -> str:
@@ -40,7 +44,6 @@ class Namespace:
 
     def close(self) -> None:
         os.close(self.fd)
-        os.close(self._outside)
 
 
 @contextmanager
