@@ -1,8 +1,10 @@
 """ESP in transport mode (RFC 4303): the two ends of an SA pair.
 
-An `InboundSa` opens packets, an `OutboundSa` seals them; what they cost is explained in
-`ipsec.transforms`. Extended sequence numbers are not supported: IKEv1 uses them only if both
-sides ask (RFC 4304), and we do not.
+An `InboundSa` opens packets, an `OutboundSa` seals them; `ipsec.transforms` explains what makes
+them fast. A pair takes about 5 kilobytes (`benchmarks/esp.py`).
+
+Extended sequence numbers are not supported: IKEv1 uses them only if both sides ask (RFC 4304),
+and we never do.
 """
 
 from enum import Enum
@@ -144,7 +146,7 @@ class InboundSa:
         self.octets += length
         trailer = self._trailers[text[-2]]
         end = len(text) - len(trailer)
-        if end < opener.prefix or not text.endswith(trailer):
+        if end < opener.prefix or text[end:] != trailer:
             raise self._drop(_fault(text[opener.prefix :]))
         return text[opener.prefix : end]
 

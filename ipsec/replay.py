@@ -1,4 +1,6 @@
-"""The anti-replay window of an inbound SA: RFC 4303 section 3.4.3 and appendix A2."""
+"""The anti-replay window of an inbound SA: RFC 4303 section 3.4.3."""
+
+from array import array
 
 from wire import LocalError
 
@@ -9,20 +11,21 @@ MINIMUM_SIZE = 32
 class ReplayWindow:
     """Which of the newest `size` sequence numbers have been received.
 
-    Bit n of the bitmap stands for the number `right_edge - n`. A number is checked before the
-    ICV is verified and marked only after, so that a forged packet cannot move the window.
-    Number 0, which is never sent, counts as received from the start.
+    A number is checked before the ICV is verified and marked only after, so that a forged
+    packet cannot move the window. Number 0, which is never sent, counts as received.
+
+    There is one place for each number modulo the size, and it holds the newest one received:
+    so nothing needs to be shifted or cleared when the window moves.
     """
 
-    __slots__ = ("_bitmap", "_mask", "right_edge", "size")
+    __slots__ = ("_received", "right_edge", "size")
 
     def __init__(self, size: int = 64) -> None:
         if size < MINIMUM_SIZE:
             raise LocalError(f"a replay window of {size} packets")
         self.size = size
         self.right_edge = 0
-        self._bitmap = 1
-        self._mask = (1 << size) - 1
+        self._received = array("I", [0]) * size
 
     @property
     def left_edge(self) -> int:
@@ -31,17 +34,13 @@ class ReplayWindow:
 
     def check(self, sequence: int) -> bool:
         """Return whether a packet with this number is neither too old nor a replay."""
-        age = self.right_edge - sequence
-        return age < 0 or (age < self.size and not self._bitmap >> age & 1)
+        return sequence > self.right_edge or (
+            sequence > self.right_edge - self.size
+            and self._received[sequence % self.size] != sequence
+        )
 
     def update(self, sequence: int) -> None:
         """Mark a number that passed `check()`, once its packet is authenticated."""
-        age = self.right_edge - sequence
-        if age >= 0:
-            self._bitmap |= 1 << age
-        elif -age < self.size:
-            self._bitmap = (self._bitmap << -age | 1) & self._mask
-            self.right_edge = sequence
-        else:
-            self._bitmap = 1
+        self._received[sequence % self.size] = sequence
+        if sequence > self.right_edge:
             self.right_edge = sequence

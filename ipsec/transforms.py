@@ -100,19 +100,19 @@ class TruncatedHmac:
 class _HmacOpener:
     """CBC or NULL with HMAC over SPI, sequence number, IV and ciphertext."""
 
-    __slots__ = ("_decrypt", "_hmac", "_icv_length", "prefix")
+    __slots__ = ("_decrypt", "_hmac", "_icv", "prefix")
 
     def __init__(
         self, decrypt: Callable[[Octets], bytes], iv_length: int, hmac: TruncatedHmac
     ) -> None:
         self._decrypt = decrypt
         self._hmac = hmac
-        self._icv_length = hmac.length
+        self._icv = -hmac.length
         self.prefix = iv_length
 
     def open(self, packet: Octets) -> bytes | None:
-        covered = packet[: -self._icv_length]
-        if not compare_digest(self._hmac.icv(covered), packet[-self._icv_length :]):
+        covered = packet[: self._icv]
+        if not compare_digest(self._hmac.icv(covered), packet[self._icv :]):
             return None
         return self._decrypt(covered[HEADER_LENGTH:])
 
