@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import (
+    L2TP_PORT,
     AuthenticationAlgorithm,
     EncryptionAlgorithm,
     EspTransform,
@@ -46,7 +47,7 @@ class IkeConfig:
 
     `ike_lifetime`, `esp_lifetime` and `esp_kilobytes` are what an initiator offers, and the
     most that a responder lets an SA live, whatever the peer offers. `pfs_group` is the group
-    an initiator adds to Quick Mode.
+    an initiator adds to Quick Mode, `l2tp_port` the UDP port of its L2TP (0: any).
 
     `half_open_limit` bounds the main modes under way that strangers have begun, in all and,
     by `half_open_per_host`, from one address; each ends after `half_open_lifetime`.
@@ -65,6 +66,7 @@ class IkeConfig:
     ike_offers: tuple[IkeSuite, ...] = IKE_OFFERS
     esp_offers: tuple[EspAlgorithms, ...] = ESP_OFFERS
     pfs_group: GroupDescription | None = None
+    l2tp_port: int = L2TP_PORT
     ike_lifetime: int = 8 * 3600
     esp_lifetime: int = 8 * 3600
     esp_kilobytes: int | None = None

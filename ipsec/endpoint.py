@@ -1,5 +1,264 @@
-"""Many peers, one IKE: demultiplexing, limits and the public surface of the package."""
+"""Ike: many peers, both roles. The public surface of the package.
 
+What arrives is IKE alone; ESP and keepalives are told apart before (udpencap.classify). Each
+message goes by its exchange type and cookies to where it belongs. What cannot be read, is not
+genuine or belongs to nothing is counted and dropped, whoever sent it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ipsec.config import IkeConfig
+from ipsec.constants import ExchangeType, Flags
+from ipsec.context import Context, Timer
+from ipsec.errors import Drop, DropError
+from ipsec.events import Event, Why
+from ipsec.exchange import Incoming
+from ipsec.informational import Informational
+from ipsec.isakmp_sa import IsakmpSa
+from ipsec.main_mode import MainMode
+from ipsec.main_modes import MainModes
+from ipsec.message import parse_message
 from ipsec.path import Address, Datagram, Path
+from ipsec.peers import RENEWAL, VOLUME_INTERVAL, Peer, Peers
+from ipsec.quick_mode import QuickMode
+from ipsec.quick_modes import QuickModes
+from ipsec.sa_pair import SaPair
+from ipsec.udpencap import KEEPALIVE, strip_marker
+from wire import DecodeError, Entropy, LocalError
 
-__all__ = ["Address", "Datagram", "Path"]
+__all__ = ["Address", "Datagram", "Ike", "IkeConfig", "IkeStatus", "Path", "PeerStatus"]
+
+MAJOR_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One peer as it is now; `pairs` are the inbound and outbound SPIs of its ESP SAs."""
+
+    peer: int
+    path: Path
+    identity: str
+    client: str
+    algorithms: str
+    isakmp_sas: int
+    pairs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IkeStatus:
+    """Everything as it is now; `half_open` counts main modes that strangers have begun.
+
+    `dropped` counts messages that were dropped, by reason.
+    """
+
+    peers: tuple[PeerStatus, ...]
+    half_open: int
+    dropped: Mapping[Drop, int]
+
+
+class Ike:
+    """IKEv1 for all peers of one program, as responder and as initiator.
+
+    Times are seconds of any clock that does not go back. After each call there may be
+    datagrams to send, events to take, and another `next_timeout()`.
+    """
+
+    __slots__ = ("_context", "_informational", "_main_modes", "_peers", "_quick_modes")
+
+    def __init__(self, config: IkeConfig, entropy: Entropy) -> None:
+        self._context = Context(config, entropy)
+        self._peers = Peers(self._context)
+        self._quick_modes = QuickModes(self._context, self._peers)
+        self._main_modes = MainModes(self._context, self._peers, self._quick_modes)
+        self._informational = Informational(self._context, self._peers, self._quick_modes)
+
+    # What comes in.
+
+    def receive(self, data: bytes, path: Path, now: float) -> None:
+        """Take one UDP payload, with the non-ESP marker where the port has it. Never raises."""
+        try:
+            self._receive(data, path, now)
+        except DecodeError as error:
+            self._context.drop(error.reason if isinstance(error, DropError) else Drop.UNREADABLE)
+
+    def packet_authenticated(self, spi: int, path: Path | None, now: float) -> None:
+        """Take note that a genuine ESP packet came in on the SA `spi`.
+
+        To be called for the first packet of each SA, and when one comes from a new path. The
+        peer is followed to `path`; None means that ESP came as IP protocol 50.
+        """
+        pair, peer = self._peers.by_spi.get(spi, (None, None))
+        if pair is None or peer is None:
+            return
+        self._quick_modes.used(pair)
+        if path is not None and pair.encapsulated:
+            self._peers.follow(peer, path)
+
+    # What we begin.
+
+    def connect(self, path: Path, now: float) -> int:
+        """Call the peer at `path.peer` and agree on a pair of SAs; return the peer's number.
+
+        PeerAuthenticated, SaInstalled and SaConfirmed follow, or NegotiationFailed and
+        PeerClosed. Raises LocalError without a pre-shared key for the peer.
+        """
+        if not self._context.config.preshared_keys(path.peer.host):
+            raise LocalError(f"no pre-shared key for {path.peer.host}")
+        number = self._peers.new_id()
+        self._main_modes.start(path, number, now)
+        return number
+
+    def rekey_ike(self, peer: int, now: float) -> None:
+        """Renew the ISAKMP SA of a peer by a new main mode. Raises LocalError if not there."""
+        found = self._peer(peer)
+        self._main_modes.start(found.path, found.id, now)
+
+    def rekey_esp(self, peer: int, now: float) -> None:
+        """Renew the newest pair of a peer. Raises LocalError if it has none, or no ISAKMP SA."""
+        found = self._peer(peer)
+        if found.newest is None or not found.pairs:
+            raise LocalError(f"peer {peer} has nothing to renew, or nothing to do it with")
+        self._quick_modes.start(found.newest, now, found.pairs[next(reversed(found.pairs))])
+
+    def probe(self, peer: int, now: float) -> bool:
+        """Ask a peer whether it lives (RFC 3706); False if it cannot be asked."""
+        return self._informational.probe(self._peer(peer), now)
+
+    def close_peer(self, peer: int, now: float) -> None:
+        """Delete all SAs of a peer, here and there. A peer that is gone already is no error."""
+        self._main_modes.forget_peer(peer)
+        found = self._peers.by_id.get(peer)
+        if found is not None:
+            self._peers.close(found, Why.CLOSED, tell_peer=True)
+
+    def close_all(self, now: float) -> None:
+        """Delete all SAs of all peers."""
+        for peer in list(self._peers.by_id):
+            self.close_peer(peer, now)
+
+    # Time, and what goes out.
+
+    def next_timeout(self) -> float | None:
+        """Return when handle_timeout() is due, or None."""
+        return self._context.deadlines.next()
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due; context.py has the list of timers."""
+        for due in self._context.deadlines.take_due(now):
+            match due:
+                case Timer.HALF_OPEN, MainMode() as mode:
+                    self._main_modes.expired(mode)
+                case Timer.RESEND, MainMode() as mode:
+                    if not self._context.resend(mode, now):
+                        self._main_modes.unanswered(mode)
+                case Timer.RESEND, QuickMode() as mode:
+                    if not self._context.resend(mode, now):
+                        self._quick_modes.unanswered(mode)
+                case Timer.IKE_END, IsakmpSa() as sa:
+                    self._peers.delete_isakmp_sa(sa)
+                    self._peers.close_if_empty(sa.peer, Why.EXPIRED)
+                case Timer.IKE_RENEWAL, IsakmpSa() as sa:
+                    self._main_modes.start(sa.peer.path, sa.peer.id, now)
+                case Timer.ESP_END, SaPair() as pair:
+                    self._end(pair)
+                case Timer.ESP_RENEWAL, SaPair() as pair:
+                    self._renew(pair, now)
+                case Timer.VOLUME, _:
+                    self._check_volumes(now)
+                case Timer.LIVENESS, Peer() as peer:
+                    self._informational.check_liveness(peer, now)
+                case Timer.KEEPALIVE, Peer() as peer:
+                    self._keep_alive(peer, now)
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        """Return the UDP payloads to be sent, and forget them."""
+        outbox, self._context.outbox = self._context.outbox, []
+        return outbox
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event that was not taken yet, or None."""
+        events = self._context.events
+        return events.popleft() if events else None
+
+    def snapshot(self) -> IkeStatus:
+        """Return everything as it is now."""
+        return IkeStatus(
+            tuple(_status(peer) for peer in self._peers.by_id.values()),
+            len(self._main_modes.half_open),
+            dict(self._context.counters),
+        )
+
+    # How it is done.
+
+    def _receive(self, data: bytes, path: Path, now: float) -> None:
+        raw = strip_marker(data, path.local.port)
+        if raw is None:
+            raise DropError(Drop.NOT_IKE)
+        header, body = parse_message(raw)
+        if header.version >> 4 != MAJOR_VERSION:
+            raise DropError(Drop.OTHER_VERSION)
+        message = Incoming(header, body, path)
+        if header.exchange == ExchangeType.IDENTITY_PROTECTION:
+            self._main_modes.receive(raw, message, now)
+        elif header.exchange == ExchangeType.QUICK_MODE:
+            self._quick_modes.receive(raw, self._sa(message), message, now)
+        elif header.exchange == ExchangeType.INFORMATIONAL:
+            if header.flags & Flags.ENCRYPTION:
+                self._informational.receive(self._sa(message), message, now)
+            else:
+                self._main_modes.listen(message)
+        elif header.exchange == ExchangeType.AGGRESSIVE:
+            self._main_modes.refuse_aggressive(message)
+        else:
+            raise DropError(Drop.OTHER_EXCHANGE)
+
+    def _sa(self, message: Incoming) -> IsakmpSa:
+        sa = self._peers.by_cookies.get(message.header.cookies)
+        if sa is None or not message.header.message_id:
+            raise DropError(Drop.UNKNOWN_SA)
+        return sa
+
+    def _peer(self, number: int) -> Peer:
+        peer = self._peers.by_id.get(number)
+        if peer is None:
+            raise LocalError(f"there is no peer {number}")
+        return peer
+
+    def _end(self, pair: SaPair) -> None:
+        peer = self._peers.by_spi[pair.spi][1]
+        self._peers.delete_pair(pair, Why.EXPIRED)
+        self._peers.close_if_empty(peer, Why.EXPIRED)
+
+    def _renew(self, pair: SaPair, now: float) -> None:
+        peer = self._peers.by_spi[pair.spi][1]
+        if peer.newest is not None and not pair.renewed:
+            self._quick_modes.start(peer.newest, now, pair)
+
+    def _check_volumes(self, now: float) -> None:
+        for pair, _ in list(self._peers.by_spi.values()):
+            if pair.volume >= 1:
+                self._end(pair)
+            elif pair.volume >= RENEWAL and pair.initiator:
+                self._renew(pair, now)
+        if self._peers.by_spi:
+            self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
+
+    def _keep_alive(self, peer: Peer, now: float) -> None:
+        """Send a NAT keepalive, which is never answered and proves nothing (RFC 3948 section 4)."""
+        self._context.outbox.append(Datagram(KEEPALIVE, peer.path))
+        interval = self._context.config.keepalive_interval
+        self._context.deadlines.set((Timer.KEEPALIVE, peer), now + interval)
+
+
+def _status(peer: Peer) -> PeerStatus:
+    return PeerStatus(
+        peer.id,
+        peer.path,
+        str(peer.identity),
+        peer.client,
+        peer.algorithms,
+        len(peer.isakmp_sas),
+        tuple((pair.spi, pair.outbound.spi) for pair in peer.pairs.values()),
+    )

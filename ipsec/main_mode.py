@@ -33,8 +33,8 @@ from ipsec.constants import (
     PayloadType,
     ProtocolId,
 )
-from ipsec.errors import NotifyError
-from ipsec.exchange import Incoming
+from ipsec.errors import Drop, DropError, NotifyError
+from ipsec.exchange import Incoming, LastMessages
 from ipsec.groups import KeyAgreement
 from ipsec.message import COOKIE_LENGTH, NO_COOKIE, Cookies, Payload, Payloads, build_message
 from ipsec.natt import NO_NAT, Nat
@@ -73,8 +73,10 @@ class Received(Enum):
 class MainMode:
     """One main mode. When `state` is ESTABLISHED it has all that an ISAKMP SA begins with.
 
-    `path` is where the peer was last; `identity` is what it proved to be; `iv` is the last
-    cipher block of the last message, which the IVs of phase 2 begin with.
+    `first` is what tells first messages apart: the initiator's cookie, and the address that it
+    was sent from or to. `path` is where the peer was last; `identity` is what it proved to be;
+    `iv` is the last cipher block of the last message, from which the IVs of phase 2 follow.
+    `failures` counts wrong proofs; `rumour` is what may explain a failure, if anything came.
     """
 
     __slots__ = (
@@ -88,23 +90,30 @@ class MainMode:
         "cookies",
         "extensions",
         "failures",
+        "first",
         "identity",
         "initial_contact",
         "initiator",
         "iv",
+        "last",
         "nat",
         "offer",
         "path",
+        "rumour",
         "state",
     )
 
-    def __init__(self, config: IkeConfig, entropy: Entropy, initiator: bool, path: Path) -> None:
+    def __init__(
+        self, config: IkeConfig, entropy: Entropy, initiator: bool, cookie: bytes, path: Path
+    ) -> None:
+        """`cookie` is the initiator's, `path` the one of message 1."""
         self._config = config
         self._entropy = entropy
         self.initiator = initiator
         self.path = path
         self.state = State.START
-        self.cookies = Cookies(NO_COOKIE, NO_COOKIE)
+        self.first = cookie, path.peer
+        self.cookies = Cookies(cookie, NO_COOKIE)
         self.extensions = vendor.read([])
         self.offer: IkeOffer | None = None
         self.nat = NO_NAT
@@ -112,6 +121,8 @@ class MainMode:
         self.initial_contact = False
         self.iv = b""
         self.failures = 0
+        self.rumour = ""
+        self.last = LastMessages()
         self._sai_b = b""
         self._agreement: KeyAgreement | None = None
         self._nonce = b""
@@ -131,7 +142,6 @@ class MainMode:
     def start(self, initial_contact: bool) -> bytes:
         """Return message 1. With `initial_contact`, message 5 will say that we have no SAs."""
         self.initial_contact = initial_contact
-        self.cookies = Cookies(self._entropy(COOKIE_LENGTH), NO_COOKIE)
         transforms = tuple(
             ike_transform(number, suite, self._config.ike_lifetime)
             for number, suite in enumerate(self._config.ike_offers, 1)
@@ -154,7 +164,7 @@ class MainMode:
             received = _recognise(message.payloads)
         transition = TRANSITIONS.get((self.state, received))
         if transition is None:
-            raise DecodeError(f"a message with {received.value} after {self.state.value} of ours")
+            raise DropError(Drop.UNEXPECTED)
         handle, next_state = transition
         answer = handle(self, message)
         self.state = next_state
@@ -165,7 +175,7 @@ class MainMode:
     def _answer_sa(self, message: Incoming) -> bytes:
         sai_b = message.payloads.the(PayloadType.SA)
         choice = choose_ike(SecurityAssociation.parse(Reader(sai_b)), self._config.policy)
-        self.cookies = Cookies(message.header.cookies.initiator, self._entropy(COOKIE_LENGTH))
+        self.cookies = Cookies(self.cookies.initiator, self._entropy(COOKIE_LENGTH))
         self.offer = choice.offer
         self.extensions = vendor.read(message.payloads.all(PayloadType.VENDOR))
         self._sai_b = sai_b
@@ -324,7 +334,7 @@ def _recognise(payloads: Payloads) -> Received:
         return Received.SA
     if payloads.all(PayloadType.KE):
         return Received.KE
-    raise DecodeError(f"a main mode message with {payloads.first_type}")
+    raise DropError(Drop.UNEXPECTED)
 
 
 def _vendor_ids(vendor_ids: Sequence[bytes]) -> list[Payload]:

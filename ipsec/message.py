@@ -135,7 +135,7 @@ class Payloads:
 def build_payloads(items: Sequence[Payload]) -> bytes:
     """Return the octets of a chain of payloads."""
     writer = Writer()
-    following = [item.type for item in items[1:]] + [PayloadType.NONE]
+    following = [*(item.type for item in items), PayloadType.NONE][1:]
     for item, next_type in zip(items, following, strict=True):
         writer.u8(next_type).u8(0).u16(GENERIC_HEADER_LENGTH + len(item.body)).put(item.body)
     return writer.build()

@@ -10,10 +10,10 @@ from hmac import compare_digest
 from ipsec import keymat
 from ipsec.constants import ExchangeType, Flags, PayloadType
 from ipsec.crypto import KEY_BITS, Phase1Cipher
+from ipsec.errors import Drop, DropError
 from ipsec.keymat import Skeyid
 from ipsec.message import HEADER_LENGTH, Cookies, Header, Payload, Payloads
 from ipsec.offers import IkeSuite
-from wire import DecodeError
 
 
 class Protection:
@@ -61,15 +61,15 @@ class Protection:
         DecodeError.
         """
         if not header.flags & Flags.ENCRYPTION:
-            raise DecodeError(f"{header.exchange} in clear")
+            raise DropError(Drop.IN_CLEAR)
         plaintext = self._cipher.decrypt(iv, body)
         return Payloads.parse(header.first, plaintext), self._cipher.next_iv(body)
 
 
 def verify_hash(payloads: Payloads, expected: bytes) -> None:
-    """Raise DecodeError unless the HASH payload, which comes first, is `expected`."""
+    """Raise DropError unless the HASH payload, which comes first, is `expected`."""
     if not compare_digest(payloads.the(PayloadType.HASH), expected):
-        raise DecodeError("HASH does not fit")
+        raise DropError(Drop.NOT_GENUINE)
 
 
 def hashed(digest: bytes, payloads: Payloads) -> Payloads:

@@ -1,0 +1,72 @@
+"""Dead peer detection: RFC 3706.
+
+Any packet that was authenticated shows that a peer lives. One that has been silent is asked
+(R-U-THERE) and must answer, if it sent the vendor id; Windows does not. Each question is a new
+message with the next sequence number, because peers drop repeated ones.
+"""
+
+from typing import Final
+
+from ipsec.constants import NotifyType, PayloadType, ProtocolId
+from ipsec.message import Payload
+from ipsec.payloads import Notification
+
+TRIES: Final = 5
+"""Questions that go without an answer before a peer counts as dead."""
+
+RETRY: Final = 5.0
+"""Seconds between them."""
+
+_SEQUENCE_LENGTH: Final = 4
+
+
+class Liveness:
+    """What is known of the life of one peer.
+
+    `unanswered` questions were asked since the last sign of life; `_seen` is how many packets
+    had come in when we looked last.
+    """
+
+    __slots__ = ("_seen", "_sequence", "unanswered")
+
+    def __init__(self, sequence: int) -> None:
+        """Begin with a random sequence number, its high bit clear (section 6.2)."""
+        self._sequence = sequence & 0x7FFF_FFFF
+        self._seen = 0
+        self.unanswered = 0
+
+    def has_moved(self, packets: int) -> bool:
+        """Say whether packets came in since the last call; `packets` is how many ever did."""
+        moved = packets != self._seen
+        self._seen = packets
+        return moved
+
+    def ask(self, spi: bytes) -> Payload:
+        """Return the next question, under the ISAKMP SA that `spi` names."""
+        self._sequence += 1
+        self.unanswered += 1
+        return _payload(NotifyType.R_U_THERE, spi, _sequence_octets(self._sequence))
+
+    def accept(self, notification: Notification) -> bool:
+        """Take an R-U-THERE-ACK; False if it answers none of our open questions."""
+        if len(notification.data) != _SEQUENCE_LENGTH:
+            return False
+        age = self._sequence - int.from_bytes(notification.data, "big")
+        if not 0 <= age < self.unanswered:
+            return False
+        self.unanswered = 0
+        return True
+
+
+def answer(spi: bytes, question: Notification) -> Payload:
+    """Return the R-U-THERE-ACK to an R-U-THERE."""
+    return _payload(NotifyType.R_U_THERE_ACK, spi, question.data)
+
+
+def _payload(kind: NotifyType, spi: bytes, data: bytes) -> Payload:
+    notification = Notification(kind, ProtocolId.ISAKMP, spi, data)
+    return Payload(PayloadType.NOTIFY, notification.build())
+
+
+def _sequence_octets(sequence: int) -> bytes:
+    return (sequence & 0xFFFF_FFFF).to_bytes(_SEQUENCE_LENGTH, "big")

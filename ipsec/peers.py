@@ -1,0 +1,309 @@
+"""Peers: who has which SAs, where it is, and when all of it ends.
+
+A peer is one client. All ISAKMP SAs and pairs of ESP SAs that it negotiates belong to it, so
+that renewing any of them goes unnoticed above. A new ISAKMP SA is taken for a known peer's if
+it came from the same address and port under the same identity: one client behind a NAT has the
+port for itself. With INITIAL-CONTACT the client says that it has forgotten everything: then it
+is a new peer, and the old one, and only that, is closed (RFC 3947 section 6 would go by the
+identity alone; but behind NAT that is a private address, and the neighbours have it too).
+"""
+
+from typing import Final
+
+from ipsec.checks import known
+from ipsec.constants import IKE_PORT, PayloadType, ProtocolId
+from ipsec.context import Context, Timer
+from ipsec.dpd import Liveness
+from ipsec.events import (
+    PathChanged,
+    PeerAuthenticated,
+    PeerClosed,
+    SaConfirmed,
+    SaDeleted,
+    SaInstalled,
+    Why,
+)
+from ipsec.isakmp_sa import IsakmpSa
+from ipsec.main_mode import MainMode
+from ipsec.message import Cookies, Payload
+from ipsec.offers import describe
+from ipsec.path import Path
+from ipsec.payloads import Delete, Identification
+from ipsec.policy import SPI_LENGTH
+from ipsec.sa_pair import SaPair
+
+MAX_ISAKMP_SAS: Final = 4
+MAX_PAIRS: Final = 16
+"""Of one peer. A client that renews its SAs has two of each for a while."""
+
+RENEWAL: Final = 0.85
+"""The part of its lifetime after which an SA is renewed by who initiated it."""
+
+VOLUME_INTERVAL: Final = 10.0
+"""Seconds between looks at how much the SAs have carried."""
+
+LOWEST_SPI: Final = 256
+"""RFC 4303 section 2.1: those below are reserved."""
+
+
+class Peer:
+    """One client and its SAs, the newest last, pairs by inbound SPI. `id` is never used again."""
+
+    __slots__ = (
+        "algorithms",
+        "client",
+        "id",
+        "identity",
+        "isakmp_sas",
+        "liveness",
+        "pairs",
+        "path",
+    )
+
+    def __init__(self, number: int, path: Path, sa: IsakmpSa, liveness: Liveness) -> None:
+        self.id = number
+        self.path = path
+        self.identity = sa.identity
+        self.algorithms = f"{sa.suite}, {sa.nat}"
+        self.client = sa.extensions.client
+        self.liveness = liveness
+        self.isakmp_sas: list[IsakmpSa] = []
+        self.pairs: dict[int, SaPair] = {}
+
+    @property
+    def packets(self) -> int:
+        """ESP packets that came in on the SAs there are."""
+        return sum(pair.inbound.packets for pair in self.pairs.values())
+
+    @property
+    def newest(self) -> IsakmpSa | None:
+        """The ISAKMP SA to be used for what we send."""
+        return self.isakmp_sas[-1] if self.isakmp_sas else None
+
+
+class Peers:
+    """All peers, found by number, by cookies, and by the SPIs of their inbound SAs."""
+
+    __slots__ = ("_context", "_last_id", "_places", "by_cookies", "by_id", "by_spi")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._last_id = 0
+        self._places: dict[Path, list[Peer]] = {}
+        self.by_id: dict[int, Peer] = {}
+        self.by_cookies: dict[Cookies, IsakmpSa] = {}
+        self.by_spi: dict[int, tuple[SaPair, Peer]] = {}
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def new_id(self) -> int:
+        """Return the number for a new peer."""
+        self._last_id += 1
+        return self._last_id
+
+    def new_spi(self) -> int:
+        """Return an SPI that no inbound SA has."""
+        spi = 0
+        while spi < LOWEST_SPI or spi in self.by_spi:
+            spi = int.from_bytes(self._context.entropy(SPI_LENGTH), "big")
+        return spi
+
+    def is_known(self, path: Path) -> bool:
+        """Say whether there is a peer at this place."""
+        return path in self._places
+
+    # Peers and ISAKMP SAs.
+
+    def authenticated(self, mode: MainMode, number: int | None, now: float) -> IsakmpSa:
+        """Make an ISAKMP SA of a main mode that came to its end, and find or make its peer.
+
+        `number` is the peer's where it was us who called it.
+        """
+        same = self._same_client(mode.path, known(mode.identity))
+        peer = same[-1] if same else None
+        if number is not None:
+            peer = self.by_id.get(number)
+        elif mode.initial_contact:
+            peer = None
+            for forgotten in same:
+                self.close(forgotten, Why.INITIAL_CONTACT)
+        longest = self._context.config.ike_lifetime
+        seconds = min(known(mode.offer).seconds or longest, longest)
+        sa = IsakmpSa(mode, now + seconds)
+        self.by_cookies[sa.cookies] = sa
+        self._context.deadlines.set((Timer.IKE_END, sa), sa.expires)
+        if sa.initiator:
+            self._context.deadlines.set((Timer.IKE_RENEWAL, sa), now + RENEWAL * seconds)
+        if peer is None:
+            self._create(sa, number or self.new_id(), mode.path, now)
+        else:
+            self._attach(sa, peer, now)
+        return sa
+
+    def started_anew(self, sa: IsakmpSa, now: float) -> None:
+        """Take INITIAL-CONTACT that came after Main Mode, in an exchange of its own.
+
+        By then the SA may have been taken for a known peer's, which it is not.
+        """
+        peer = sa.peer
+        for other in self._same_client(peer.path, peer.identity):
+            if other is not peer:
+                self.close(other, Why.INITIAL_CONTACT)
+        if peer.isakmp_sas[0] is sa or any(pair.sa is sa for pair in peer.pairs.values()):
+            for older in [other for other in peer.isakmp_sas if other is not sa]:
+                self.remove_isakmp_sa(older)
+            for pair in [pair for pair in peer.pairs.values() if pair.sa is not sa]:
+                self.remove_pair(pair, Why.INITIAL_CONTACT)
+            return
+        peer.isakmp_sas.remove(sa)
+        self.close(peer, Why.INITIAL_CONTACT)
+        self._create(sa, self.new_id(), peer.path, now)
+
+    def remove_isakmp_sa(self, sa: IsakmpSa) -> None:
+        """Forget an ISAKMP SA; the pairs negotiated under it live on."""
+        self.by_cookies.pop(sa.cookies, None)
+        self._context.deadlines.clear((Timer.IKE_END, sa))
+        self._context.deadlines.clear((Timer.IKE_RENEWAL, sa))
+        for quick_mode in sa.quick_modes.values():
+            self._context.answered(quick_mode)
+        sa.peer.isakmp_sas.remove(sa)
+
+    def delete_isakmp_sa(self, sa: IsakmpSa) -> None:
+        """Tell the peer of the end of an ISAKMP SA, under its own protection, and forget it."""
+        self._send_delete(sa, ProtocolId.ISAKMP, [sa.spi])
+        self.remove_isakmp_sa(sa)
+
+    def close_if_empty(self, peer: Peer, why: Why) -> None:
+        """Close a peer that has no SA left."""
+        if not peer.isakmp_sas and not peer.pairs:
+            self.close(peer, why)
+
+    def close(self, peer: Peer, why: Why, tell_peer: bool = False) -> None:
+        """Forget a peer and all its SAs. With `tell_peer`, delete them there too: ESP first."""
+        if tell_peer and peer.newest is not None:
+            if peer.pairs:
+                self._send_delete(peer.newest, ProtocolId.ESP, [_octets(spi) for spi in peer.pairs])
+            for sa in peer.isakmp_sas:
+                self._send_delete(sa, ProtocolId.ISAKMP, [sa.spi])
+        for pair in list(peer.pairs.values()):
+            self.remove_pair(pair, why)
+        for sa in list(peer.isakmp_sas):
+            self.remove_isakmp_sa(sa)
+        self._context.deadlines.clear((Timer.LIVENESS, peer))
+        self._context.deadlines.clear((Timer.KEEPALIVE, peer))
+        self._leave(peer)
+        del self.by_id[peer.id]
+        self._context.tell(PeerClosed(peer.id, why))
+
+    # Pairs of ESP SAs.
+
+    def install(self, pair: SaPair, peer: Peer, now: float) -> None:
+        """Take in what a quick mode agreed on."""
+        peer.pairs[pair.spi] = pair
+        self.by_spi[pair.spi] = pair, peer
+        self._context.deadlines.set((Timer.ESP_END, pair), now + pair.seconds)
+        if pair.initiator:
+            self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RENEWAL * pair.seconds)
+        if (Timer.VOLUME, None) not in self._context.deadlines:
+            self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
+        self._context.tell(
+            SaInstalled(
+                peer.id,
+                pair.inbound,
+                pair.outbound,
+                peer.path,
+                pair.encapsulated,
+                pair.ours,
+                pair.theirs,
+                pair.original_address,
+                describe(pair.inbound.algorithms),
+                pair.seconds,
+                pair.kilobytes,
+            )
+        )
+        if len(peer.pairs) > MAX_PAIRS:
+            self.delete_pair(next(iter(peer.pairs.values())), Why.SURPLUS)
+
+    def confirm(self, pair: SaPair) -> None:
+        """Take note that the peer has both SAs of a pair."""
+        pair.confirmed = True
+        peer = self.by_spi[pair.spi][1]
+        self._context.tell(SaConfirmed(peer.id, pair.spi))
+
+    def remove_pair(self, pair: SaPair, why: Why) -> None:
+        """Forget a pair."""
+        _, peer = self.by_spi.pop(pair.spi)
+        del peer.pairs[pair.spi]
+        self._context.deadlines.clear((Timer.ESP_END, pair))
+        self._context.deadlines.clear((Timer.ESP_RENEWAL, pair))
+        self._context.tell(SaDeleted(peer.id, pair.spi, why))
+
+    def delete_pair(self, pair: SaPair, why: Why) -> None:
+        """Tell the peer of the end of a pair, if it can be told, and forget it."""
+        _, peer = self.by_spi[pair.spi]
+        if peer.newest is not None:
+            self._send_delete(peer.newest, ProtocolId.ESP, [_octets(pair.spi)])
+        self.remove_pair(pair, why)
+
+    # Places.
+
+    def heard(self, peer: Peer, path: Path, now: float) -> None:
+        """Take note of an authenticated IKE message: the peer lives, and is where it came from."""
+        peer.liveness.unanswered = 0
+        interval = self._context.config.dpd_interval
+        if (Timer.LIVENESS, peer) in self._context.deadlines and interval is not None:
+            self._context.deadlines.set((Timer.LIVENESS, peer), now + interval)
+        self.follow(peer, path)
+
+    def follow(self, peer: Peer, path: Path) -> None:
+        """Go where an authenticated packet of the peer came from (RFC 3947 sections 4 and 7).
+
+        Only on ports that NAT traversal uses: on port 500 the peer's address is its own, and
+        what comes there after the move to 4500 is old.
+        """
+        if path == peer.path or path.local.port == IKE_PORT:
+            return
+        self._leave(peer)
+        peer.path = path
+        self._places.setdefault(path, []).append(peer)
+        self._context.tell(PathChanged(peer.id, path))
+
+    def _leave(self, peer: Peer) -> None:
+        there = self._places[peer.path]
+        there.remove(peer)
+        if not there:
+            del self._places[peer.path]
+
+    def _same_client(self, path: Path, identity: Identification) -> list[Peer]:
+        return [peer for peer in self._places.get(path, ()) if peer.identity == identity]
+
+    # Making and telling.
+
+    def _create(self, sa: IsakmpSa, number: int, path: Path, now: float) -> None:
+        context = self._context
+        liveness = Liveness(int.from_bytes(context.entropy(4), "big"))
+        peer = Peer(number, path, sa, liveness)
+        self.by_id[number] = peer
+        self._places.setdefault(path, []).append(peer)
+        context.tell(PeerAuthenticated(number, path, peer.identity, peer.algorithms, peer.client))
+        self._attach(sa, peer, now)
+
+    def _attach(self, sa: IsakmpSa, peer: Peer, now: float) -> None:
+        config, deadlines = self._context.config, self._context.deadlines
+        sa.peer = peer
+        peer.isakmp_sas.append(sa)
+        if len(peer.isakmp_sas) > MAX_ISAKMP_SAS:
+            self.delete_isakmp_sa(peer.isakmp_sas[0])
+        if sa.extensions.dpd and config.dpd_interval is not None:
+            deadlines.set((Timer.LIVENESS, peer), now + config.dpd_interval)
+        if sa.initiator and sa.nat.ours:
+            deadlines.set((Timer.KEEPALIVE, peer), now + config.keepalive_interval)
+
+    def _send_delete(self, sa: IsakmpSa, protocol: ProtocolId, spis: list[bytes]) -> None:
+        payload = Payload(PayloadType.DELETE, Delete(protocol, tuple(spis)).build())
+        self._context.send(sa.seal_informational([payload], self._context.entropy), sa.peer.path)
+
+
+def _octets(spi: int) -> bytes:
+    return spi.to_bytes(SPI_LENGTH, "big")

@@ -1,0 +1,76 @@
+"""A pair of ESP SAs, one each way: what a quick mode agrees on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ipsec import keymat
+from ipsec.algorithms import EspAlgorithms
+from ipsec.constants import ProtocolId
+from ipsec.esp import InboundSa, OutboundSa
+from ipsec.payloads import Identification
+from ipsec.policy import SPI_LENGTH
+
+if TYPE_CHECKING:
+    from ipsec.isakmp_sa import IsakmpSa
+
+KILOBYTE = 1024
+"""Octets, as Windows counts them; others mean 1000, and renew their SAs before."""
+
+
+@dataclass(slots=True, eq=False)
+class SaPair:
+    """Both SAs, for what they are and how long; see events.SaInstalled for the fields.
+
+    `sa` is the ISAKMP SA that they were negotiated under, `initiator` our role in that.
+    `confirmed` says that the peer has both, `renewed` that others are to take their place.
+    """
+
+    sa: "IsakmpSa"
+    initiator: bool
+    inbound: InboundSa
+    outbound: OutboundSa
+    encapsulated: bool
+    ours: Identification
+    theirs: Identification
+    original_address: str | None
+    seconds: int
+    kilobytes: int | None
+    confirmed: bool = False
+    renewed: bool = False
+
+    @property
+    def spi(self) -> int:
+        """The SPI of the inbound SA, by which we know the pair."""
+        return self.inbound.spi
+
+    @property
+    def volume(self) -> float:
+        """What the busier SA has carried, as a part of what it may."""
+        if self.kilobytes is None:
+            return 0.0
+        return max(self.inbound.octets, self.outbound.octets) / (self.kilobytes * KILOBYTE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """What the keys of a pair come from; `g_xy` is empty without PFS (RFC 2409 section 5.5)."""
+
+    sa: "IsakmpSa"
+    algorithms: EspAlgorithms
+    ni: bytes
+    nr: bytes
+    g_xy: bytes
+
+    def keys(self, spi: int) -> tuple[bytes, bytes]:
+        """Return the encryption and the authentication key of the SA with this SPI."""
+        octets = keymat.esp_keymat(
+            self.sa.protection.hash,
+            self.sa.protection.skeyid.d,
+            ProtocolId.ESP,
+            spi.to_bytes(SPI_LENGTH, "big"),
+            self.ni,
+            self.nr,
+            self.algorithms.keymat_length,
+            self.g_xy,
+        )
+        return self.algorithms.split(octets)
