@@ -37,7 +37,7 @@ class DropReason(Enum):
     BAD_ICV = "integrity check failed"
     BAD_PADDING = "padding is not 1, 2, 3 and so on"
     DUMMY = "dummy packet"
-    NOT_UDP = "next header is not the protocol of the SA"
+    WRONG_PROTOCOL = "next header is not the protocol of the SA"
 
 
 class EspError(DecodeError):
@@ -60,13 +60,9 @@ def _trailers(next_header: int) -> tuple[bytes, ...]:
 
 
 def _check_keys(algorithms: EspAlgorithms, encryption: bytes, authentication: bytes) -> None:
-    if (
-        len(encryption) != algorithms.encryption_key_length
-        or len(authentication) != algorithms.authentication_key_length
-    ):
-        raise LocalError(
-            f"keys of {len(encryption)} and {len(authentication)} octets for {algorithms}"
-        )
+    given = len(encryption), len(authentication)
+    if given != (algorithms.encryption_key_length, algorithms.authentication_key_length):
+        raise LocalError(f"keys of {given} octets for {algorithms}")
 
 
 def _fault(text: bytes) -> DropReason:
@@ -74,7 +70,7 @@ def _fault(text: bytes) -> DropReason:
     pad_length, next_header = text[-_MINIMUM_TRAILER:]
     if not text[:-_MINIMUM_TRAILER].endswith(bytes(range(1, pad_length + 1))):
         return DropReason.BAD_PADDING
-    return DropReason.DUMMY if next_header == _DUMMY else DropReason.NOT_UDP
+    return DropReason.DUMMY if next_header == _DUMMY else DropReason.WRONG_PROTOCOL
 
 
 class InboundSa:

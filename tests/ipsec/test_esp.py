@@ -26,7 +26,7 @@ def reason(inbound: InboundSa, packet: bytes) -> DropReason:
         inbound.open(packet)
     why = dropped.value.reason
     assert inbound.drops == before | {why: before.get(why, 0) + 1}
-    if why not in (DropReason.BAD_PADDING, DropReason.NOT_UDP, DropReason.DUMMY):
+    if why not in (DropReason.BAD_PADDING, DropReason.WRONG_PROTOCOL, DropReason.DUMMY):
         assert (inbound.packets, inbound.octets) == (packets, octets)
     return why
 
@@ -151,8 +151,8 @@ def test_another_key_is_noticed(algorithms: EspAlgorithms) -> None:
         (b"ab\xff\x3b", DropReason.BAD_PADDING),
         (b"ab\x00\x3b", DropReason.DUMMY),
         (b"abcd\x01\x02\x02\x3b", DropReason.DUMMY),
-        (b"ab\x00\x06", DropReason.NOT_UDP),
-        (b"ab\x00\x00", DropReason.NOT_UDP),
+        (b"ab\x00\x06", DropReason.WRONG_PROTOCOL),
+        (b"ab\x00\x00", DropReason.WRONG_PROTOCOL),
     ],
 )
 def test_trailers_that_are_wrong_but_authentic(plaintext: bytes, why: DropReason) -> None:
