@@ -308,7 +308,7 @@ class Gateway:
             case Due.PEER_IDLE:
                 self.ike.close_peer(number, now)
             case Due.LINKS_CLOSED:
-                self.lns.close_all("the server is shutting down", now)
+                self.lns.close_all(now)
                 self._deadlines.set((Due.TUNNELS_CLOSED, 0), now + SHUTDOWN_L2TP)
             case Due.TUNNELS_CLOSED:
                 self.ike.close_all(now)
