@@ -136,6 +136,8 @@ class Lab:
                 _remove_namespace(self.namespace(name))
         for process in self._processes:
             process.wait(timeout=10)
+            if process.stdin is not None:
+                process.stdin.close()
 
     def _cable(self, one: str, one_end: str, other: str, other_end: str) -> None:
         peer = ("type", "veth", "peer", "name", other_end, "netns", self.namespace(other))

@@ -64,7 +64,7 @@ def test_client_hangs_up_and_is_back_at_once(server: Server, anywhere: Client) -
     first = anywhere.connect(SALES)
     assert SALES.user in server.command("sessions")
     anywhere.hang_up()
-    server.wait_for_log("session", SALES.user, "closed")
+    server.wait_for_log("session:", SALES.user, "ended")
     assert SALES.user not in server.command("sessions")
     assert anywhere.connect(SALES).address == first.address
 

@@ -33,7 +33,7 @@ def test_two_clients_behind_one_address(
         client.transfer("get", 2_000_000)
 
     neighbour.hang_up()
-    server.wait_for_log("session", HR.user, "closed")
+    server.wait_for_log("session:", HR.user, "ended")
     assert " 0% packet loss" in behind_nat.ping()
     behind_nat.transfer("get", 2_000_000)
     assert "Connection terminated" not in behind_nat.log("pppd.log")

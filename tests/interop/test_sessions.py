@@ -54,6 +54,7 @@ def test_reload_ends_the_session_of_a_user_who_is_gone(
     server.reload()
     wait_for(lambda: "Connection terminated" in direct.log("pppd.log"), 10, "pppd's end")
     assert "rcvd [LCP TermReq" in direct.log("pppd.log")
+    server.wait_for_log(SALES.user, "the user was removed")
     assert " 0% packet loss" in behind_nat.ping()
     with pytest.raises(LoginFailed):
         direct.connect(SALES)
