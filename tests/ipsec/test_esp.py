@@ -5,11 +5,13 @@ from dataclasses import astuple
 from itertools import permutations
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.ciphers.algorithms import AES as AesBlock
 
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import AuthenticationAlgorithm, EspTransform
 from ipsec.esp import DropReason, EspError, InboundSa, OutboundSa, SequenceExhausted
-from tests.support.esp import ALL_ALGORITHMS, SPI, keys, name, pair
+from tests.support.esp import ALL_ALGORITHMS, SPI, keys, name, outbound_with_iv, pair
 from wire import LocalError
 
 AES = EspAlgorithms(EspTransform.AES_CBC, 128, AuthenticationAlgorithm.HMAC_SHA1)
@@ -177,10 +179,14 @@ def test_padding_of_any_length_is_taken_off(plaintext: bytes, payload: bytes) ->
 
 
 def test_padding_does_not_reach_into_the_junk_before_cbc_plaintext() -> None:
-    """16 octets of text whose pad length says 15: two more than there are."""
-    outbound, inbound = pair(AES)
-    outbound._trailers = (b"",) * 16  # the payload below brings its own
-    packet = outbound.seal(bytes(range(3, 17)) + b"\x0f\x11")
+    """16 octets of text claim 15 of padding; the IV is made so that junk supplies the missing 1."""
+    context = Cipher(AesBlock(keys(AES)[0]), modes.ECB()).encryptor()
+    iv = context.update(b"\1" * 16)
+    outbound = outbound_with_iv(SPI, AES, *keys(AES), iv)
+    outbound._trailers = (b"",) * 16  # the payload brings its own
+    packet = outbound.seal(bytes(range(2, 16)) + b"\x0f\x11")
+    assert packet[8:24] == iv
+    _, inbound = pair(AES)
     assert reason(inbound, packet) is DropReason.BAD_PADDING
 
 
