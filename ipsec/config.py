@@ -53,7 +53,7 @@ class IkeConfig:
     by `half_open_per_host`, from one address; each ends after `half_open_lifetime`.
     `peer_limit` bounds the peers.
 
-    `force_encapsulation` makes peers believe that they are behind NAT (see natt.py).
+    `force_encapsulation` makes the initiator seem to be behind NAT (see natt.py).
     A peer that is silent for `dpd_interval` is probed, if it can be (RFC 3706); None: never.
     An initiator behind NAT sends a keepalive each `keepalive_interval`.
     `retransmission` has the pauses before each resending of a request; after the last one the

@@ -35,7 +35,11 @@ class HalfOpen:
         return self._by_cookies.get(cookies)
 
     def add(self, mode: MainMode, now: float) -> bool:
-        """Take in a main mode that has its first message; False if there is no room."""
+        """Take in a main mode that has its first message; False if there is no room.
+
+        One that was refused is taken in again if it was offered something better.
+        """
+        self.remove(mode)
         config, host = self._context.config, mode.first[1].host
         if self._hosts[host] >= config.half_open_per_host:
             if not self._push_out(host):
@@ -43,7 +47,8 @@ class HalfOpen:
         elif len(self) >= config.half_open_limit and not self._push_out(None):
             return False
         self._by_first[mode.first] = mode
-        self._by_cookies[mode.cookies] = mode
+        if mode.cookies.responder != NO_COOKIE:
+            self._by_cookies[mode.cookies] = mode
         self._hosts[host] += 1
         self.went_on(mode, now)
         return True

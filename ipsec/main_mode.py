@@ -230,10 +230,13 @@ class MainMode:
 
     def _key_exchange_message(self, public: bytes) -> bytes:
         payloads = [Payload(PayloadType.KE, public), Payload(PayloadType.NONCE, self._nonce)]
-        variant, force = self.extensions.natt, self._config.force_encapsulation
+        variant = self.extensions.natt
         if variant is not None:
+            hidden = None
+            if self._config.force_encapsulation:
+                hidden = self.path.local if self.initiator else self.path.peer
             payloads += natt.nat_d_payloads(
-                variant, self.suite.hash, self.cookies, self.path, force
+                variant, self.suite.hash, self.cookies, self.path, hidden
             )
         return self._clear(payloads)
 
@@ -243,7 +246,11 @@ class MainMode:
             found = natt.detect(
                 variant, self.suite.hash, self.cookies, message.path, message.payloads
             )
-            self.nat = Nat(found.peer or self._config.force_encapsulation, found.ours)
+            forced = self._config.force_encapsulation
+            self.nat = Nat(
+                peer=found.peer or (forced and not self.initiator),
+                ours=found.ours or (forced and self.initiator),
+            )
 
     # Messages 5 and 6.
 

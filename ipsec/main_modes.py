@@ -103,7 +103,7 @@ class MainModes:
         number = self._forget(mode)
         why = f"no answer to {mode.state.value}" + (f"; {mode.rumour}" if mode.rumour else "")
         self._tell_failure(mode.path, number, why, "")
-        if number not in self._peers.by_id:
+        if mode.initial_contact:
             self._context.tell(PeerClosed(number, Why.NEGOTIATION_FAILED))
 
     def forget_peer(self, number: int) -> None:
@@ -174,11 +174,10 @@ class MainModes:
             self._context.request(mode, answer, mode.path, now)
             return
         number = self._forget(mode)
-        is_new = number not in self._peers.by_id
-        sa = self._peers.authenticated(mode, number, now)
-        if is_new:
-            self._quick_modes.start(sa, now)
-        else:
+        if mode.initial_contact:
+            self._quick_modes.start(self._peers.authenticated(mode, number, now), now)
+        elif number in self._peers.by_id:
+            sa = self._peers.authenticated(mode, number, now)
             for older in [older for older in sa.peer.isakmp_sas if older is not sa]:
                 self._peers.delete_isakmp_sa(older)
 

@@ -90,19 +90,26 @@ def address_hash(algorithm: HashAlgorithm, cookies: Cookies, address: Address) -
 
 
 def nat_d_payloads(
-    variant: Variant, algorithm: HashAlgorithm, cookies: Cookies, path: Path, force: bool
+    variant: Variant,
+    algorithm: HashAlgorithm,
+    cookies: Cookies,
+    path: Path,
+    hidden: Address | None = None,
 ) -> list[Payload]:
     """Return our NAT-D payloads: the peer's address as we see it, then our own.
 
-    `force` makes the peer believe that it is behind NAT, by a hash that fits no address, so
-    that ESP gets through where only UDP does. It must not be us who seem to be behind NAT: to
-    such a server Windows does not connect (AssumeUDPEncapsulationContextOnSendRule).
+    The one that is `hidden` gets a hash that fits no address. So the peer finds NAT there, and
+    ESP goes in UDP and gets through where nothing else does. It should be the initiator's: to
+    a server that seems to be behind NAT Windows does not connect
+    (AssumeUDPEncapsulationContextOnSendRule).
     """
-    theirs = address_hash(algorithm, cookies, path.peer)
-    if force:
-        theirs = digest(algorithm, theirs)
-    ours = address_hash(algorithm, cookies, path.local)
-    return [Payload(variant.nat_d, theirs), Payload(variant.nat_d, ours)]
+    payloads = []
+    for address in (path.peer, path.local):
+        body = address_hash(algorithm, cookies, address)
+        if address == hidden:
+            body = digest(algorithm, body)
+        payloads.append(Payload(variant.nat_d, body))
+    return payloads
 
 
 def detect(

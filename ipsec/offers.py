@@ -25,7 +25,7 @@ from ipsec.constants import (
 )
 from ipsec.errors import NotifyError
 from ipsec.proposals import Attribute, Transform
-from wire import DecodeError
+from wire import DecodeError, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,21 @@ def read_esp_offer(transform: Transform) -> EspOffer | None:
         lifetimes.get(LifeType.SECONDS),
         lifetimes.get(LifeType.KILOBYTES),
     )
+
+
+def read_lifetimes(data: bytes) -> dict[int, int]:
+    """Return lifetimes by life type from a RESPONDER-LIFETIME notification.
+
+    Raises DecodeError, and NotifyError where one of them has two values.
+    """
+    reader = Reader(data)
+    attributes = []
+    while reader.remaining:
+        attributes.append(Attribute.parse(reader))
+    read = _read_attributes(
+        attributes, IpsecAttribute.SA_LIFE_TYPE, IpsecAttribute.SA_LIFE_DURATION
+    )
+    return {} if read is None else read[1]
 
 
 def ike_transform(number: int, suite: IkeSuite, seconds: int) -> Transform:

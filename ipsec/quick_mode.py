@@ -19,6 +19,7 @@ that the initiator has got message 2, the responder sends message 2 again, and n
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -43,9 +44,9 @@ from ipsec.exchange import Incoming, LastMessages
 from ipsec.groups import KeyAgreement
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload, Payloads
-from ipsec.offers import EspOffer, esp_transform, read_esp_offer
+from ipsec.offers import EspOffer, esp_transform, read_esp_offer, read_lifetimes
 from ipsec.path import Path
-from ipsec.payloads import Identification, Notification
+from ipsec.payloads import Identification, Notification, read_notifications
 from ipsec.phase1_keys import NONCE_LENGTH, read_nonce, shared_secret
 from ipsec.policy import SPI_LENGTH, choose_esp
 from ipsec.proposals import Attribute, Proposal, SecurityAssociation
@@ -203,6 +204,9 @@ class QuickMode:
         if variant is not None and offer.mode in UDP_MODES:
             addresses = natt.read_nat_oa(variant, payloads)
             original_address = None if addresses is None else addresses[1]
+        for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
+            if notification.type == NotifyType.RESPONDER_LIFETIME:
+                offer = _shorten(offer, read_lifetimes(notification.data))
         self.pair = self._make_pair(spi, offer, g_xy, ours, theirs, original_address)
         self.pair.confirmed = True
         return self._seal([], self._hash_3)
@@ -356,6 +360,15 @@ TRANSITIONS: Final[
 }
 """Which HASH a message must have, what is done with it, and where that leads. What is not here
 is dropped: late, repeated or none of our business."""
+
+
+def _shorten(offer: EspOffer, lifetimes: dict[int, int]) -> EspOffer:
+    """Return an offer of ours with the lifetimes that the responder told (RFC 2407 4.6.3.1)."""
+    return replace(
+        offer,
+        seconds=_least(offer.seconds, lifetimes.get(LifeType.SECONDS)),
+        kilobytes=_least(offer.kilobytes, lifetimes.get(LifeType.KILOBYTES)),
+    )
 
 
 def _octets(spi: int) -> bytes:
