@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
-from cryptography.hazmat.primitives.ciphers.algorithms import AES as AesBlock
+from cryptography.hazmat.primitives.ciphers import algorithms as block_ciphers
 
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import AuthenticationAlgorithm, EspTransform
@@ -180,7 +180,7 @@ def test_padding_of_any_length_is_taken_off(plaintext: bytes, payload: bytes) ->
 
 def test_padding_does_not_reach_into_the_junk_before_cbc_plaintext() -> None:
     """16 octets of text claim 15 of padding; the IV is made so that junk supplies the missing 1."""
-    context = Cipher(AesBlock(keys(AES)[0]), modes.ECB()).encryptor()
+    context = Cipher(block_ciphers.AES(keys(AES)[0]), modes.ECB()).encryptor()
     iv = context.update(b"\1" * 16)
     outbound = outbound_with_iv(SPI, AES, *keys(AES), iv)
     outbound._trailers = (b"",) * 16  # the payload brings its own
