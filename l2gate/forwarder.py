@@ -16,7 +16,6 @@ port that the session was opened from.
 from collections import Counter
 from enum import Enum
 from struct import Struct
-from struct import error as StructError  # noqa: N812
 from typing import Final, Protocol
 
 from ipsec.constants import L2TP_PORT
@@ -60,18 +59,18 @@ class Upcalls(Protocol):
 _UDP_HEADER: Final = 8
 _LAYOUT_FLAGS: Final = T_BIT | L_BIT | S_BIT | VERSION_MASK
 _LAYOUTS: Final = {
-    VERSION: (10, 14),
-    VERSION | L_BIT: (12, 16),
-    VERSION | S_BIT: (10, 18),
-    VERSION | L_BIT | S_BIT: (12, 20),
+    VERSION: Struct("!10xII"),
+    VERSION | L_BIT: Struct("!12xII"),
+    VERSION | S_BIT: Struct("!10xI4xI"),
+    VERSION | L_BIT | S_BIT: Struct("!12xI4xI"),
 }
-"""Where, by the flags of a data message, its ids stand and what follows its sequence numbers
-(RFC 2661 section 3.1); counted from the UDP header. What is not here is no data message."""
+"""How to read, by the flags of a data message, its two ids as one number and the first word of
+the PPP frame (RFC 2661 section 3.1); from the UDP header on. Where the O bit is set, that word
+begins with the Offset Size. What has other flags is no data message."""
 
 _PORTS: Final = Struct("!HHHxxH")
 """UDP header (RFC 768) without the checksum, which the ICV makes superfluous, and L2TP flags."""
 _WORD: Final = Struct("!I")
-_OFFSET_SIZE: Final = Struct("!H")
 _IPV4: Final = Struct("!BxH5xB2xII")
 """Version and header length, total length, protocol, source and destination (RFC 791)."""
 _UDP: Final = Struct("!HHHH")
@@ -125,7 +124,7 @@ class Forwarder:
 
     def receive_esp(self, packet: Octets, path: Path) -> None:
         """Take an ESP packet, from SPI to ICV; one that came as IP protocol 50 has ports 0."""
-        record = self._sas.get(int.from_bytes(packet[:4], "big"))
+        record = self._sas.get(_WORD.unpack_from(packet)[0]) if len(packet) >= 4 else None
         if record is None:
             self.drops[Drop.UNKNOWN_SPI] += 1
             return
@@ -139,10 +138,7 @@ class Forwarder:
             self._upcalls.sa_used(sa.spi)
         if path is not record.peer.path:
             self._compare_path(record, packet, path)
-        try:
-            self._receive_datagram(record.peer, datagram)
-        except StructError:
-            self.drops[Drop.MALFORMED] += 1
+        self._receive_datagram(record.peer, datagram)
 
     def _compare_path(self, record: SaRecord, packet: Octets, path: Path) -> None:
         """Follow a peer whose NAT gave it a new address or port (RFC 3947 section 7).
@@ -156,26 +152,30 @@ class Forwarder:
                 self._upcalls.path_moved(record.sa.spi, path)
 
     def _receive_datagram(self, peer: PeerRecord, datagram: bytes) -> None:
+        if len(datagram) < _PORTS.size:
+            self.drops[Drop.MALFORMED] += 1
+            return
         port, destination, length, flags = _PORTS.unpack_from(datagram)
         if destination != L2TP_PORT:
             self.drops[Drop.WRONG_PORT] += 1
             return
         layout = _LAYOUTS.get(flags & _LAYOUT_FLAGS)
-        if layout is None:
+        if layout is None or len(datagram) < layout.size:
             self._hand_up(peer, port, datagram, length)
             return
-        ids, start = layout
-        session = self._sessions.get(_WORD.unpack_from(datagram, ids)[0])
+        ids, header = layout.unpack_from(datagram)
+        session = self._sessions.get(ids)
         if session is None:
             self._hand_up(peer, port, datagram, length)
         elif session.peer is not peer or session.port != port:
             self.drops[Drop.FOREIGN_SESSION] += 1
         else:
+            start = layout.size - _WORD.size
             if flags & O_BIT:
-                start += 2 + _OFFSET_SIZE.unpack_from(datagram, start)[0]
+                start += 2 + (header >> 16)
+                header = int.from_bytes(datagram[start : start + 4], "big")
             # A peer may compress the PPP header or not, packet by packet (RFC 1661 sections 6.5
             # and 6.6).
-            (header,) = _WORD.unpack_from(datagram, start)
             if header == _PPP_IPV4:
                 start += 4
             elif header >> 8 == 0xFF0321:
@@ -196,6 +196,9 @@ class Forwarder:
 
         A packet for everybody (DHCPINFORM, RFC 2131 section 4.4.3) is for the gateway alone.
         """
+        if len(datagram) < start + _IPV4.size:
+            self.drops[Drop.MALFORMED] += 1
+            return
         version, total, protocol, source, destination = _IPV4.unpack_from(datagram, start)
         packet: Octets = datagram[start : start + total]
         if not (0x45 <= version <= 0x4F and (version & 15) * 4 <= total == len(packet)):
@@ -225,10 +228,10 @@ class Forwarder:
 
     def receive_inner(self, packet: Octets) -> None:
         """Take an IP packet that the kernel routed to the TUN device."""
-        try:
-            version, total, protocol, _, destination = _IPV4.unpack_from(packet)
-        except StructError:
-            version = total = protocol = destination = 0
+        if len(packet) < _IPV4.size:
+            self.drops[Drop.NOT_IPV4] += 1
+            return
+        version, total, protocol, _, destination = _IPV4.unpack_from(packet)
         if not (0x45 <= version <= 0x4F and (version & 15) * 4 <= total == len(packet)):
             self.drops[Drop.NOT_IPV4] += 1
             return
