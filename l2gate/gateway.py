@@ -231,7 +231,7 @@ class Gateway:
             return
         for tunnel in list(peer.tunnels):
             opened = self._tunnels[tunnel]
-            self.lns.close_flow(opened.flow, f"the IPsec peer is gone: {event.why.value}")
+            self.lns.close_flow(opened.flow, f"the IPsec peer is gone: {event.why.value}", now)
         self._note(Stage.IKE, f"peer closed: {event.why.value}", peer)
 
     def _on_l2tp_event(self, event: l2tp.Event, now: float) -> None:
@@ -261,7 +261,7 @@ class Gateway:
         self._sessions_of[event.tunnel] = set()
         peer = self._peer_of(event.flow)
         if peer is None:
-            self.lns.close_flow(event.flow, "the IPsec peer is gone")
+            self.lns.close_flow(event.flow, "the IPsec peer is gone", now)
             return
         peer.tunnels.add(event.tunnel)
         self._deadlines.clear((Due.PEER_IDLE, peer.record.peer))

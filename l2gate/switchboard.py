@@ -16,7 +16,7 @@ from l2gate.events import Event, Noted, RouteAdded, RouteRemoved, Stage
 from l2gate.peers import Flow, Peer
 from l2gate.records import Tables
 from l2tp.constants import CallResult
-from l2tp.events import Result, SessionClosed, SessionOpened
+from l2tp.events import SessionClosed, SessionOpened
 from l2tp.lns import Lns
 from ppp import events as ppp
 from ppp.config import Assignment, LinkConfig
@@ -94,8 +94,7 @@ class Switchboard:
     def drop(self, call: Call, why: str, now: float) -> None:
         """End a call whose peer is known to be gone: nothing needs to be said to it on PPP."""
         call.why = call.why or why
-        result = Result(CallResult.ADMINISTRATIVE, message=why)
-        self._lns.close_session(call.session, result, why, now)
+        self._lns.close_session(call.session, CallResult.ADMINISTRATIVE, message=why, now=now)
 
     def closed(self, event: SessionClosed, now: float) -> None:
         """Forget a call whose L2TP session has ended."""
@@ -238,8 +237,8 @@ class Switchboard:
         self._close_network(call)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
-        result = Result(RESULTS.get(event.reason, call.result), message=event.why)
-        self._lns.close_session(call.session, result, call.why, now)
+        result = RESULTS.get(event.reason, call.result)
+        self._lns.close_session(call.session, result, message=event.why, now=now)
 
     def _note(self, call: Call, stage: Stage, text: str, trouble: bool = False) -> None:
         peer = str(call.peer.record.path.peer)

@@ -144,7 +144,7 @@ def test_a_full_pool_is_an_answer_to_the_client_and_a_line_in_the_log() -> None:
     assert lab.run(10, lambda: up(first))
     second = lab.client("u2@tiny.example.com", "198.51.100.8")
     assert lab.run(30, lambda: second.state is ClientState.FAILED)
-    assert lab.server.noted("all 1 addresses of pool 172.16.3.2 are in use")
+    assert lab.server.noted("no address: all 1 addresses of the pool of department 'tiny'")
     assert up(first)
 
 

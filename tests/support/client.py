@@ -5,7 +5,6 @@ uses the same tables and forwarder as the server, with a session through which a
 are reached.
 """
 
-from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
@@ -22,7 +21,6 @@ from l2gate.records import PeerRecord, SessionRecord, Tables
 from l2tp import events as l2tp
 from l2tp.config import L2tpConfig
 from l2tp.constants import CallResult, StopResult
-from l2tp.events import Result
 from l2tp.lac import Lac
 from ppp import events as ppp
 from ppp.config import Credentials, LinkConfig
@@ -31,6 +29,9 @@ from tests.support.simulation import ESP_PORT, Wire
 from wire import Entropy
 
 IKE_PORT, NATT_PORT, L2TP_PORT = 500, 4500, 1701
+PATIENT = (1.0, 1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 4.0, 8.0, 8.0)
+"""The pauses of a client that does not give up on a network which loses every third answer."""
+
 EVERYWHERE = (IPv4Network("0.0.0.0/0"),)
 
 
@@ -104,7 +105,6 @@ class ClientHost:
         psk: bytes,
         credentials: Credentials,
         entropy: Entropy,
-        ike_config: Callable[[IkeConfig], IkeConfig] = lambda config: config,
         host_name: str = "laptop",
     ) -> None:
         self.state = ClientState.IDLE
@@ -115,7 +115,9 @@ class ClientHost:
         self.started = self.opened = 0.0
         self._path = Path(Address(host, IKE_PORT), Address(server, IKE_PORT))
         self._entropy = entropy
-        self.ike = Ike(ike_config(IkeConfig(preshared_keys=lambda _: (psk,))), entropy)
+        self.ike = Ike(
+            IkeConfig(preshared_keys=lambda _: (psk,), retransmission=PATIENT), entropy
+        )
         self.tables = Tables()
         self.peers = Peers(self.tables)
         self.forwarder = Forwarder(self.tables, self)
@@ -296,10 +298,9 @@ class ClientHost:
 
     def _hang_up_l2tp(self, why: str, now: float) -> None:
         if self._opened is not None and self._tunnel is not None:
-            self.lac.close_session(
-                self._opened.session, Result(CallResult.LOSS_OF_CARRIER), why, now
-            )
-            self.lac.close_tunnel(self._tunnel, Result(StopResult.GENERAL_REQUEST), why, now)
+            session, carrier = self._opened.session, CallResult.LOSS_OF_CARRIER
+            self.lac.close_session(session, carrier, message=why, now=now)
+            self.lac.close_tunnel(self._tunnel, StopResult.GENERAL_REQUEST, message=why, now=now)
 
     def _end(self, state: ClientState, why: str) -> None:
         if self.state in (ClientState.CONNECTING, ClientState.UP):
