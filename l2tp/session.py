@@ -77,12 +77,11 @@ class Session:
         event = EVENTS.get(message.TYPE)
         if event is None:
             return
+        if isinstance(message, Icrq | Icrp | Ocrq | Ocrp):
+            self.peer_id = self.peer_id or message.assigned_session_id
         match message:
             case Icrq() if self.state is State.IDLE:
                 self._request = message
-                self.peer_id = message.assigned_session_id
-            case Icrp() | Ocrq() | Ocrp() if not self.peer_id:
-                self.peer_id = message.assigned_session_id
             case Iccn() if self.state is State.WAIT_CONNECT and self._request:
                 self._call = call_of(self._request, message)
                 self._proxy = proxy_of(message)
