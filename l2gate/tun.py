@@ -12,10 +12,8 @@ from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Final
 
+from l2gate.batch import BATCH
 from wire.types import Octets
-
-BATCH: Final = 48
-"""Packets in a batch, at most; UDP_SEGMENT takes as many of one peer in one call."""
 
 _DEVICE: Final = "/dev/net/tun"
 _LARGEST: Final = 65535

@@ -8,7 +8,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 
 from l2gate import tun
-from l2gate.tun import BATCH, Tun, TunError
+from l2gate.batch import BATCH
+from l2gate.tun import Tun, TunError
 from tests.support.namespaces import new_namespace, run
 
 
