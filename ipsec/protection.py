@@ -46,8 +46,7 @@ class Protection:
         self, exchange: ExchangeType, message_id: int, payloads: Payloads, iv: bytes
     ) -> tuple[bytes, bytes]:
         """Return the encrypted message and the IV of the one after it."""
-        padding = bytes(-len(payloads.octets) % self.block_length)
-        ciphertext = self._cipher.encrypt(iv, payloads.octets + padding)
+        ciphertext = self._cipher.encrypt(iv, pad(payloads.octets, self.block_length))
         length = HEADER_LENGTH + len(ciphertext)
         header = Header(
             self.cookies, payloads.first_type, exchange, Flags.ENCRYPTION, message_id, length
@@ -64,6 +63,11 @@ class Protection:
             raise DropError(Drop.IN_CLEAR)
         plaintext = self._cipher.decrypt(iv, body)
         return Payloads.parse(header.first, plaintext), self._cipher.next_iv(body)
+
+
+def pad(octets: bytes, block_length: int) -> bytes:
+    """Fill the last block with zeros (RFC 2409 appendix B)."""
+    return octets + bytes(-len(octets) % block_length)
 
 
 def verify_hash(payloads: Payloads, expected: bytes) -> None:
