@@ -279,15 +279,18 @@ class ControlConnection:
     ) -> None:
         assigned = error.number(AttributeType.ASSIGNED_SESSION_ID)
         session = self._find(payload.session_id, assigned)
-        if self.state is not State.ESTABLISHED or (not session and not assigned):
+        is_request = error.kind in (MessageType.ICRQ, MessageType.OCRQ)
+        if is_request and session is None and assigned:
+            session = Session(self, self.shared.sessions.spare())
+            session.peer_id = assigned
+        if self.state is not State.ESTABLISHED or (is_request and session is None):
             self._refuse(error.why, error.error, now)
+        elif session is None:
+            return  # it concerns a session that has ended already
         elif error.kind is MessageType.CDN:
-            if session is not None:
-                why = f"the peer disconnected the call; {error.why}"
-                session.disconnected(Ending(why, by_peer=True), now)
+            why = f"the peer disconnected the call; {error.why}"
+            session.disconnected(Ending(why, by_peer=True), now)
         else:
-            session = session or Session(self, self.shared.sessions.spare())
-            session.peer_id = session.peer_id or assigned
             result = Result(CallResult.GENERAL_ERROR, error.error, error.why)
             session.refuse(Ending(error.why, result=result), now)
 
