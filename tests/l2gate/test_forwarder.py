@@ -126,6 +126,15 @@ def test_what_is_no_data_of_a_session_goes_up(
     assert not forwarder.drops
 
 
+def test_a_control_message_of_an_open_session_goes_up(
+    forwarder: Forwarder, upcalls: Upcalls, client: Client
+) -> None:
+    message = client.l2tp(PPP + packet(), 0xC802, b"\0\1\0\2")
+    client.send(forwarder, message)
+    assert upcalls.l2tp == [(client.record, client.port, message)]
+    assert forwarder.take_tun() == []
+
+
 @pytest.mark.parametrize("frame", ["ff03c0210900000800000000", "c0210900", "ff0380210101", "0057"])
 def test_what_is_no_ipv4_goes_up(
     forwarder: Forwarder, upcalls: Upcalls, client: Client, frame: str
@@ -322,7 +331,8 @@ def test_protocol_50_has_no_path_to_follow(
     client.send(forwarder, client.l2tp(PPP + packet()), raw)
     client.record.encapsulated = False
     client.send(forwarder, client.l2tp(PPP + packet()), raw)
-    assert forwarder.take_tun() == [packet()] * 2
+    client.send(forwarder, client.l2tp(PPP + packet()), Path(*reversed(client.path)))
+    assert forwarder.take_tun() == [packet()] * 3
     assert not upcalls.moves
 
 

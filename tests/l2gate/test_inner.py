@@ -200,3 +200,10 @@ def test_udp_over_ipv6_checksum(payload: bytes) -> None:
     expected = bytes(datagram)[40:]
     without = expected[:6] + bytes(2) + expected[8:]
     assert inner.with_udp6_checksum(without, "2001:db8::1", "2001:db8::2") == expected
+
+
+def test_udp_over_ipv6_checksum_is_never_zero() -> None:
+    addresses = ("2001:db8::1", "2001:db8::2")
+    without = bytes(UDP(sport=1701, dport=50000, len=10, chksum=0)) + bytes(2)
+    complement = inner.with_udp6_checksum(without, *addresses)[6:8]
+    assert inner.with_udp6_checksum(without[:8] + complement, *addresses)[6:8] == b"\xff\xff"

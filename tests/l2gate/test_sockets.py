@@ -1,5 +1,6 @@
 """Sockets on loopback, in a network namespace of the test's own."""
 
+import ctypes
 import errno
 import socket
 from collections.abc import Iterator
@@ -102,6 +103,31 @@ def test_protocol_50(receiver: type, listen: str, host: str) -> None:
         assert client.recv(100).endswith(b"one")
         assert client.recv(100).endswith(b"other")
         assert not server.drops
+
+
+def test_protocol_50_behind_ip_options() -> None:
+    with (
+        closing(BoundSocket("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, 50) as client,
+    ):
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01\x01\x01\x00")
+        client.sendto(b"an ESP packet", ("127.0.0.1", 0))
+        assert [data for data, _ in server.receive()] == [b"an ESP packet"]
+
+
+def test_the_kernel_is_given_fresh_headers_each_time() -> None:
+    seen = []
+
+    def scribble(_: int, headers: int, count: int, *__: object) -> int:
+        size = ctypes.sizeof(batch._MMsgHdr) * count
+        seen.append(ctypes.string_at(headers, size))
+        ctypes.memset(headers, 0x55, size)
+        return 0
+
+    with udp_socket() as sock:
+        receiver = Recvmmsg(sock, 500, scribble)
+        assert (receiver.receive(), receiver.receive()) == ((), ())
+    assert seen[0] == seen[1]
 
 
 def test_batches(receiver: type) -> None:
