@@ -23,6 +23,9 @@ from wire import LocalError, Reader
 REFUSALS = 10
 """After so many Naks and Rejects in a row the peer will never be content (section 4.5)."""
 
+SHOWN = 64
+"""So many octets of the peer's reason for ending are for the log."""
+
 
 class Surroundings(Interface):
     """What the link does for its automatons."""
@@ -108,11 +111,11 @@ class Automaton(ABC):
         """Take note of the peer's options, which are being acknowledged."""
 
     @abstractmethod
-    def naked(self, options: Sequence[Option], now: float) -> None:
+    def take_nak(self, options: Sequence[Option], now: float) -> None:
         """Change `request_options` according to the peer's Nak."""
 
     @abstractmethod
-    def rejected(self, options: Sequence[Option], now: float) -> None:
+    def take_reject(self, options: Sequence[Option], now: float) -> None:
         """Take out of `request_options` what the peer rejects."""
 
     def receive_other(self, packet: Packet, now: float) -> Event | None:
@@ -156,7 +159,7 @@ class Automaton(ABC):
             case Code.CONFIGURE_ACK | Code.CONFIGURE_NAK | Code.CONFIGURE_REJECT:
                 self._receive_answer(packet, now)
             case Code.TERMINATE_REQUEST:
-                text = packet.data.decode("ascii", "backslashreplace")
+                text = packet.data[:SHOWN].decode("ascii", "backslashreplace")
                 self._note(Reason.PEER_TERMINATED, f"the peer ended {self.protocol}: {text!r}")
                 self._handle(Event.RTR, now, packet)
             case Code.TERMINATE_ACK:
@@ -231,9 +234,9 @@ class Automaton(ABC):
             return
         options = parse_options(packet.data)
         if packet.code == Code.CONFIGURE_NAK:
-            self.naked(options, now)
+            self.take_nak(options, now)
         elif set(options) <= set(parse_options(self._request)):
-            self.rejected(options, now)
+            self.take_reject(options, now)
         else:
             return
         self._outstanding = False

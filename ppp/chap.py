@@ -179,20 +179,33 @@ class ChapAuthenticator:
         self._send(self._answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A Challenge and the Response that was given to it.
+
+    `expected` is what a Success of MS-CHAPv2 must say (RFC 2759 section 8.8).
+    """
+
+    challenge: Packet
+    response: Packet
+    expected: bytes = b""
+
+
 class ChapPeer:
-    """Answers Challenges, and repeats its Response until there is a verdict.
+    """Answers Challenges, and repeats its latest Response until there is a verdict.
 
     The same Challenge gets the same Response, because the authenticator answers only the first.
+    All are remembered by their Identifier (so there are at most 256): of two Challenges that
+    overtook each other on the way, the authenticator wants the Response to either.
     """
 
     __slots__ = (
-        "_challenge",
         "_credentials",
         "_deadline",
         "_entropy",
-        "_expected",
+        "_given",
+        "_latest",
         "_method",
-        "_response",
         "_send",
     )
 
@@ -203,10 +216,8 @@ class ChapPeer:
         self._credentials = credentials
         self._entropy = entropy
         self._send = send
-        self._challenge: Packet | None = None
-        self._response: Packet | None = None
-        self._expected = b""
-        """What the authenticator's Success must say (RFC 2759 section 8.8)."""
+        self._given: dict[int, Given] = {}
+        self._latest: Packet | None = None
         self._deadline: float | None = None
 
     def start(self, now: float) -> None:
@@ -214,25 +225,28 @@ class ChapPeer:
 
     def receive(self, packet: Packet, now: float) -> Verdict | None:
         """Take a packet; return the verdict if it is one. Raises DecodeError."""
+        given = self._given.get(packet.identifier)
         if packet.code == ChapCode.CHALLENGE:
-            if packet != self._challenge:
-                self._response = self._respond(packet)
-                self._challenge = packet
+            if given is None or packet != given.challenge:
+                given = self._respond(packet)
+                self._given[packet.identifier] = given
+            self._latest = given.response
             self._repeat(now)
             return None
-        if self._response is None or packet.identifier != self._response.identifier:
+        if given is None:
             return None
         if packet.code == ChapCode.SUCCESS:
             self._deadline = None
-            return self._check(packet.data)
+            return self._check(packet.data, given.expected)
         if packet.code == ChapCode.FAILURE:
             self._deadline = None
             return Verdict(False, failure_text(packet.data))
         return None
 
-    def _respond(self, packet: Packet) -> Packet:
+    def _respond(self, packet: Packet) -> Given:
         challenge = NamedValue.parse(Reader(packet.data)).value
         name, password = self._credentials.name.encode(), self._credentials.password
+        expected = b""
         if self._method is Method.CHAP_MD5:
             value = chap_md5_response(packet.identifier, password, challenge)
         elif len(challenge) != CHALLENGE_LENGTH:
@@ -241,18 +255,17 @@ class ChapPeer:
             peer_challenge = self._entropy(CHALLENGE_LENGTH)
             key = nt_password_hash(password)
             nt_response = generate_nt_response(challenge, peer_challenge, name, key)
-            self._expected = generate_authenticator_response(
+            expected = generate_authenticator_response(
                 challenge, peer_challenge, name, key, nt_response
             )
             value = MsChapV2Value(peer_challenge, nt_response).build()
-        return Packet(ChapCode.RESPONSE, packet.identifier, NamedValue(value, name).build())
+        data = NamedValue(value, name).build()
+        return Given(packet, Packet(ChapCode.RESPONSE, packet.identifier, data), expected)
 
-    def _check(self, message: bytes) -> Verdict:
+    def _check(self, message: bytes, expected: bytes) -> Verdict:
         """Believe a Success of MS-CHAPv2 only with the right "S=" (RFC 2759 section 5)."""
-        if self._method is Method.MS_CHAP_V2:
-            received = message[: len(self._expected)]
-            if not compare_digest(received, self._expected):
-                return Verdict(False, "the peer does not prove that it knows the password itself")
+        if not compare_digest(message[: len(expected)], expected):
+            return Verdict(False, "the peer does not prove that it knows the password itself")
         return Verdict(True, message.decode(errors="backslashreplace"))
 
     def next_timeout(self) -> float | None:
@@ -265,9 +278,9 @@ class ChapPeer:
             self._repeat(now)
 
     def _repeat(self, now: float) -> None:
-        if self._response is not None:
+        if self._latest is not None:
             self._deadline = now + REPEAT_INTERVAL
-            self._send(self._response)
+            self._send(self._latest)
 
 
 def failure_text(message: bytes) -> str:

@@ -64,10 +64,10 @@ class IpcpServer(Automaton):
     def accept(self, options: Sequence[Option]) -> None:
         """The peer has what was assigned; one that asks for no address uses it all the same."""
 
-    def naked(self, options: Sequence[Option], now: float) -> None:
+    def take_nak(self, options: Sequence[Option], now: float) -> None:
         """Insist: our address is not for the peer to choose."""
 
-    def rejected(self, options: Sequence[Option], now: float) -> None:
+    def take_reject(self, options: Sequence[Option], now: float) -> None:
         """Keep our address to ourselves."""
         self._own = []
 
@@ -112,13 +112,13 @@ class IpcpClient(Automaton):
         addresses = [IPv4Address(option.data) for option in options]
         self.remote = addresses[0] if addresses else None
 
-    def naked(self, options: Sequence[Option], now: float) -> None:
+    def take_nak(self, options: Sequence[Option], now: float) -> None:
         """Take what we are told."""
         for option in options:
             if option.type in self._wanted and len(option.data) == 4:
                 self._wanted[option.type] = IPv4Address(option.data)
 
-    def rejected(self, options: Sequence[Option], now: float) -> None:
+    def take_reject(self, options: Sequence[Option], now: float) -> None:
         """Do without."""
         for option in options:
             self._wanted.pop(option.type, None)

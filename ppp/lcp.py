@@ -74,7 +74,7 @@ class Lcp(Automaton):
             options.append(Option(LcpOption.MAGIC_NUMBER, self.magic))
         return options
 
-    def naked(self, options: Sequence[Option], now: float) -> None:
+    def take_nak(self, options: Sequence[Option], now: float) -> None:
         """Follow the peer's suggestions as far as we can."""
         for option in options:
             match option.type:
@@ -87,7 +87,7 @@ class Lcp(Automaton):
                 case LcpOption.AUTHENTICATION_PROTOCOL if self._is_server:
                     self._try_another_method(method_of(option.data), now)
 
-    def rejected(self, options: Sequence[Option], now: float) -> None:
+    def take_reject(self, options: Sequence[Option], now: float) -> None:
         """Do without; except that a server does not do without authentication."""
         for option in options:
             match option.type:

@@ -36,6 +36,7 @@ from ppp.pap import PapAuthenticator, PapPeer
 from ppp.proofs import Proof
 from ppp.transitions import State
 from wire import DecodeError, Entropy, LocalError, Reader
+from wire.types import Octets
 
 
 class Phase(Enum):
@@ -104,7 +105,7 @@ class Link:
         self._establish(now)
         self._lcp.up(now)
 
-    def receive(self, frame: bytes, now: float) -> None:
+    def receive(self, frame: Octets, now: float) -> None:
         """Take a frame from the peer. What cannot be decoded is dropped and counted."""
         try:
             self._receive(Frame.parse(Reader(frame)), now)

@@ -43,10 +43,10 @@ class Toy(Automaton):
     def accept(self, options: Sequence[Option]) -> None:
         self.accepted = options
 
-    def naked(self, options: Sequence[Option], now: float) -> None:
+    def take_nak(self, options: Sequence[Option], now: float) -> None:
         self.ours = [Option(GOOD, b"a"), *options]
 
-    def rejected(self, options: Sequence[Option], now: float) -> None:
+    def take_reject(self, options: Sequence[Option], now: float) -> None:
         self.ours = [option for option in self.ours if option not in options]
 
 

@@ -233,6 +233,21 @@ def test_a_peer_takes_no_verdict_that_is_not_its_own(method: Method) -> None:
     assert exchange.peer.receive(Packet(ChapCode.RESPONSE, response.identifier), 0.0) is None
 
 
+@BOTH
+def test_challenges_may_overtake_each_other(method: Method) -> None:
+    exchange = Exchange(method)
+    exchange.server.handle_timeout(3.0)
+    late, wanted = exchange.from_server
+    exchange.peer.receive(wanted, 3.0)
+    exchange.peer.receive(late, 3.0)
+    proof = exchange.server.receive(exchange.from_peer[0], 3.0)
+    assert proof is not None
+    exchange.server.succeed(proof.verify("wonderland", None) or b"")
+    verdict = exchange.peer.receive(exchange.from_server[-1], 3.0)
+    assert verdict is not None
+    assert verdict.accepted
+
+
 def test_mschapv2_has_a_challenge_of_16_octets() -> None:
     exchange = Exchange()
     challenge = Packet(ChapCode.CHALLENGE, 1, NamedValue(bytes(8), b"lns").build())
