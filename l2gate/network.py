@@ -24,6 +24,8 @@ from l2gate.sysctl import Sysctls
 _NTF_PROXY: Final = 0x08
 _SCOPE_LINK: Final = 253
 _RTPROT_STATIC: Final = 4
+_QUEUE: Final = 1000
+"""Packets that wait in the device for us: about 10 ms at 1 Gbit/s."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ class Network:
         self._sysctls.try_set(f"{device}/send_redirects", "0")
         self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "1")
         try:
-            await self._rtnetlink.link("set", index=self._index, mtu=mtu, state="up")
+            await self._rtnetlink.link("set", index=self._index, mtu=mtu, txqlen=_QUEUE, state="up")
             for gateway in gateways:
                 await self._rtnetlink.addr(
                     "replace", index=self._index, address=str(gateway), prefixlen=32

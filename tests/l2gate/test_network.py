@@ -67,6 +67,7 @@ def test_the_device_comes_up(device: Tun) -> None:
     async def step(_: Network) -> None:
         shown = run("ip addr show l2gate0")
         assert "mtu 1400" in shown
+        assert "qlen 1000" in shown
         assert "UP" in shown
         assert "inet 172.16.1.1/32" in shown
         assert "inet 172.16.9.1/32" in shown
