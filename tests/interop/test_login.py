@@ -107,7 +107,7 @@ WRONG = {
     "proposals": (
         dataclasses.replace(SALES, settings={"IKE": "aes128-md5-modp1024"}),
         "ike",
-        ("aes128-md5-modp1024", "legacy"),
+        ("AES_CBC-128/MD5/MODP_1024", "legacy"),
     ),
 }
 
