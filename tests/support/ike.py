@@ -1,9 +1,12 @@
 """An Ike as a host of the simulated network, and what tests ask of it."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from ipsec.config import IkeConfig
 from ipsec.endpoint import Ike
+from ipsec.esp import EspError
 from ipsec.events import (
     Event,
     PathChanged,
@@ -35,11 +38,13 @@ class IkeHost:
         self.pairs: dict[int, SaInstalled] = {}
         self.sending: SaInstalled | None = None
         self.path: Path | None = None
+        self.corrupt: Callable[[bytes], bytes] = bytes
         self._packets: list[Wire] = []
 
     # What the simulation asks of a host.
 
     def receive(self, packet: Wire, now: float) -> None:
+        packet = packet._replace(data=self.corrupt(packet.data))
         path = Path(packet.destination, packet.source)
         if packet.destination.port == ESP_PORT:
             self._receive_esp(packet.data, None, now)
@@ -96,8 +101,9 @@ class IkeHost:
     def _receive_esp(self, packet: bytes, path: Path | None, now: float) -> None:
         spi = int.from_bytes(packet[:4], "big")
         if spi in self.pairs:
-            self.payloads.append(self.pairs[spi].inbound.open(packet))
-            self.ike.packet_authenticated(spi, path, now)
+            with suppress(EspError):
+                self.payloads.append(self.pairs[spi].inbound.open(packet))
+                self.ike.packet_authenticated(spi, path, now)
 
 
 def config(**settings: object) -> IkeConfig:
