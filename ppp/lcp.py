@@ -25,22 +25,17 @@ NO_MAGIC = bytes(4)
 
 
 class Lcp(Automaton):
-    """LCP of one end.
-
-    What is in force: `peer_mru`, `peer_magic`, and `method`, how the server's peer authenticates.
-    """
+    """LCP of one end; `peer_mru` and `method` (of authentication) are what is in force."""
 
     __slots__ = (
-        "_echo",
         "_echo_deadline",
         "_entropy",
         "_is_server",
+        "_magic",
         "_methods",
         "_mru",
         "_unanswered",
-        "magic",
         "method",
-        "peer_magic",
         "peer_mru",
     )
 
@@ -53,11 +48,9 @@ class Lcp(Automaton):
         self._methods = config.methods
         """What may still be asked for, or consented to."""
         self._mru: int | None = config.mru if config.mru != DEFAULT_MRU else None
-        self.magic = self._new_magic()
+        self._magic = self._new_magic()
         self.method: Method | None = self._methods[0] if self._is_server else None
         self.peer_mru = DEFAULT_MRU
-        self.peer_magic = NO_MAGIC
-        self._echo = config.echo_interval > 0
         self._echo_deadline: float | None = None
         self._unanswered = 0
 
@@ -70,8 +63,8 @@ class Lcp(Automaton):
             options.append(Option(LcpOption.MAXIMUM_RECEIVE_UNIT, self._mru.to_bytes(2, "big")))
         if self._is_server and self.method is not None:
             options.append(Option(LcpOption.AUTHENTICATION_PROTOCOL, option_data(self.method)))
-        if self.magic != NO_MAGIC:
-            options.append(Option(LcpOption.MAGIC_NUMBER, self.magic))
+        if self._magic != NO_MAGIC:
+            options.append(Option(LcpOption.MAGIC_NUMBER, self._magic))
         return options
 
     def take_nak(self, options: Sequence[Option], now: float) -> None:
@@ -83,7 +76,7 @@ class Lcp(Automaton):
                     if MINIMUM_MRU <= wanted <= DEFAULT_MRU:
                         self._mru = wanted
                 case LcpOption.MAGIC_NUMBER:
-                    self.magic = self._new_magic()
+                    self._magic = self._new_magic()
                 case LcpOption.AUTHENTICATION_PROTOCOL if self._is_server:
                     self._try_another_method(method_of(option.data), now)
 
@@ -94,7 +87,7 @@ class Lcp(Automaton):
                 case LcpOption.MAXIMUM_RECEIVE_UNIT:
                     self._mru = None
                 case LcpOption.MAGIC_NUMBER:
-                    self.magic = NO_MAGIC
+                    self._magic = NO_MAGIC
                 case LcpOption.AUTHENTICATION_PROTOCOL:
                     why = "the peer refuses to authenticate at all"
                     self._link.give_up(Reason.METHODS_REFUSED, why, now)
@@ -130,7 +123,7 @@ class Lcp(Automaton):
                 return option if is_known else Option(option.type, option_data(self._methods[0]))
             case LcpOption.MAGIC_NUMBER:
                 # Our own number may be our own request, looped back (section 6.4).
-                is_good = len(option.data) == 4 and option.data not in (NO_MAGIC, self.magic)
+                is_good = len(option.data) == 4 and option.data not in (NO_MAGIC, self._magic)
                 return option if is_good else Option(option.type, self._new_magic())
             case (
                 LcpOption.PROTOCOL_FIELD_COMPRESSION
@@ -144,7 +137,6 @@ class Lcp(Automaton):
         values = {option.type: option.data for option in options}
         mru = values.get(LcpOption.MAXIMUM_RECEIVE_UNIT)
         self.peer_mru = DEFAULT_MRU if mru is None else int.from_bytes(mru, "big")
-        self.peer_magic = values.get(LcpOption.MAGIC_NUMBER, NO_MAGIC)
         if not self._is_server:
             method = values.get(LcpOption.AUTHENTICATION_PROTOCOL)
             self.method = None if method is None else method_of(method)
@@ -177,7 +169,7 @@ class Lcp(Automaton):
                 return self._receive_protocol_reject(Protocol(reader.u16()), now)
             case Code.ECHO_REPLY:
                 # A reply with our own number is our own, looped back.
-                if reader.take(4) != self.magic or self.magic == NO_MAGIC:
+                if reader.take(4) != self._magic or self._magic == NO_MAGIC:
                     self._unanswered = 0
                 return Event.RXR
             case Code.ECHO_REQUEST | Code.DISCARD_REQUEST:
@@ -199,7 +191,7 @@ class Lcp(Automaton):
     def send_echo_reply(self, packet: Packet) -> None:
         """Answer an Echo-Request with our own magic number."""
         if packet.code == Code.ECHO_REQUEST:
-            self.send(Code.ECHO_REPLY, packet.identifier, self.magic + packet.data[4:])
+            self.send(Code.ECHO_REPLY, packet.identifier, self._magic + packet.data[4:])
 
     def reject_protocol(self, protocol: Protocol, information: bytes) -> None:
         """Tell the peer that we do not speak a protocol."""
@@ -209,7 +201,8 @@ class Lcp(Automaton):
     def this_layer_up(self, now: float) -> None:
         """Begin to watch whether the peer is alive."""
         self._unanswered = 0
-        self._echo_deadline = now + self._config.echo_interval if self._echo else None
+        interval = self._config.echo_interval
+        self._echo_deadline = now + interval if interval else None
         super().this_layer_up(now)
 
     def this_layer_down(self, now: float) -> None:
@@ -232,7 +225,7 @@ class Lcp(Automaton):
             return
         self._unanswered += 1
         self._echo_deadline = now + self._config.echo_interval
-        self.send(Code.ECHO_REQUEST, self.next_identifier(), self.magic)
+        self.send(Code.ECHO_REQUEST, self.next_identifier(), self._magic)
 
     def _new_magic(self) -> bytes:
         """Return a number other than zero, which is illegal (section 6.4)."""
