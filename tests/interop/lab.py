@@ -121,6 +121,8 @@ class Lab:
             ("hq", "hq0", f"{HEADQUARTERS}/24"),
         ):
             self.run(name, "ip", "address", "add", address, "dev", interface)
+        # Cut up what UDP_SEGMENT sends before tcpdump sees it, as it will be on a wire.
+        self.run("server", "ip", "link", "set", "wan0", "gso_max_segs", "1")
         self.run("hq", "ip", "route", "add", "default", "via", "192.168.1.1")
         self.run("home", "sysctl", "-qw", "net.ipv4.ip_forward=1")
         masquerade = (
