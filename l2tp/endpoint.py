@@ -231,13 +231,14 @@ class Endpoint:
             message = error
         kind, peer_id, host_name = _sender(message)
         tunnel = shared.tunnels.of_peer(flow, peer_id) if peer_id else None
-        if kind is MessageType.SCCRQ and tunnel is not None and tunnel.lost_by_peer(now):
-            tunnel.vanish("the peer has started anew")
-            tunnel = None
-        if kind is MessageType.SCCRQ and tunnel is None and peer_id and header.ns == header.nr == 0:
-            theirs = message.tie_breaker if isinstance(message, Sccrq) else None
-            tunnel = self._new_tunnel(flow, theirs, peer_id, host_name, now)
-        elif kind not in (MessageType.SCCRQ, MessageType.StopCCN) or tunnel is None:
+        if kind is MessageType.SCCRQ and peer_id and header.ns == header.nr == 0:
+            if tunnel is not None and tunnel.lost_by_peer(now):
+                tunnel.vanish("the peer has started anew")
+                tunnel = None
+            if tunnel is None:
+                theirs = message.tie_breaker if isinstance(message, Sccrq) else None
+                tunnel = self._new_tunnel(flow, theirs, peer_id, host_name, now)
+        elif tunnel is None or kind not in (MessageType.SCCRQ, MessageType.StopCCN):
             shared.drop(DropReason.STRAY)
             return
         if tunnel is not None:

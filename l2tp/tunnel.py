@@ -165,9 +165,9 @@ class ControlConnection:
             return
         if self.state is State.ESTABLISHED:
             self._await_hello(now)
-        for payload in delivered:
+        for due in delivered:
             if self.state is not State.STOPPED:
-                self._receive(payload, now)
+                self._receive(due, now)
         self._flush(now)
 
     def handle_timeout(self, timer: Timer, now: float) -> None:

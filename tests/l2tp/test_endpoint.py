@@ -133,6 +133,13 @@ class TestStartedAnew:
         assert isinstance(opened, TunnelOpened)
         assert len(lns.snapshot().tunnels) == 1
 
+    def test_an_sccrq_that_does_not_begin_at_zero_is_no_new_start(self, lns: Lns) -> None:
+        peer = Peer(lns, now=0.0)
+        number = peer.open_tunnel()
+        peer.now = 30.0
+        peer.raw(control(0, 0, 1, 1, sccrq(7)))
+        assert [tunnel.tunnel for tunnel in lns.snapshot().tunnels] == [number]
+
     def test_a_retransmission_that_was_long_under_way_is_no_new_start(self, lns: Lns) -> None:
         peer = Peer(lns)
         number = peer.open_tunnel()
