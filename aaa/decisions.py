@@ -87,9 +87,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The answer to the request of `session`."""
+    """The answer to a request of `session`; `request` is the number that the request had."""
 
     session: Hashable
+    request: int
     decision: Accepted | Rejected
 
 

@@ -63,14 +63,16 @@ class Aaa:
         """The directory that is served."""
         return self._directory
 
-    def request(self, session: Hashable, login: str, proof: Proof, client: ClientFacts) -> None:
+    def request(
+        self, session: Hashable, request: int, login: str, proof: Proof, client: ClientFacts
+    ) -> None:
         """Ask whether a peer may log in; the answer comes as a `Decided` event.
 
-        `login` is the name as received. A session may ask again; accepted as another user, it
-        loses its former place and address.
+        `request` is the caller's number for it, `login` the name as received. A session may ask
+        again; accepted as another user, it loses its former place and address.
         """
         decision = self._decide(session, user_name(login), proof, client)
-        self._events.append(Decided(session, decision))
+        self._events.append(Decided(session, request, decision))
 
     def next_event(self) -> Decided | None:
         """Return the next answer, or None."""

@@ -26,8 +26,8 @@ class Call:
     """A call from the moment its L2TP session is established until that is closed.
 
     `since` is the caller's clock in seconds, `login` the name as typed, `user` the name once it
-    is proven; `request` is the proof that AAA has to decide on. `record` is what the data plane
-    knows of the call since its network was last opened. `why` and `result` say how it ends, in
+    is proven. `record` is what the data plane knows of the call since its network was last
+    opened. `why` and `result` say how it ends, in
     the log and in the CDN, if it is we who end it. `ns` is the next sequence number of data, as
     long as there is no record that counts them.
     """
@@ -41,7 +41,6 @@ class Call:
     state: CallState = CallState.NEGOTIATING
     login: str = ""
     method: str = ""
-    request: int = 0
     user: str = ""
     department: Department | None = None
     lease: Lease | None = None

@@ -37,7 +37,7 @@ class Noted:
         if self.session is not None:
             facts.append(f"session={self.session}")
         if self.user:
-            facts.append(f"user={self.user}")
+            facts.append(f"user={printable(self.user)}")
         return " ".join([f"{self.stage.value}:", *facts, printable(self.text)])
 
 

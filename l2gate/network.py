@@ -12,7 +12,7 @@ program ends, so a killed run leaves nothing behind that the next one would have
 import asyncio
 import errno
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from socket import AF_INET
 from typing import Final, NamedTuple, Self
@@ -24,6 +24,8 @@ from l2gate.sysctl import Sysctls
 _NTF_PROXY: Final = 0x08
 _SCOPE_LINK: Final = 253
 _RTPROT_STATIC: Final = 4
+_POOL_METRIC: Final = 1 << 16
+"""Keeps the route of a pool apart from that of a client, even where the two are as long."""
 _QUEUE: Final = 1000
 """Packets that wait in the device for us: about 10 ms at 1 Gbit/s."""
 
@@ -70,6 +72,7 @@ class Network:
         self._sysctls = sysctls or Sysctls()
         self._rtnetlink = AsyncIPRoute()
         self._gateways: set[IPv4Address] = set()
+        self._pools: set[IPv4Network] = set()
         self._routes: set[IPv4Network] = set()
         self._proxies: dict[IPv4Address, int] = {}
         self._changes: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
@@ -97,7 +100,7 @@ class Network:
         self._rtnetlink.close()
         self._sysctls.restore()
 
-    async def bring_up(self, mtu: int, gateways: Iterable[IPv4Address]) -> None:
+    async def bring_up(self, mtu: int, gateways: Collection[IPv4Address]) -> None:
         """Bring the device up with our ends of all links, and let the kernel forward.
 
         May be called again with more of them. Raises NetworkError.
@@ -120,20 +123,32 @@ class Network:
         try:
             await self._rtnetlink.link("set", index=self._index, mtu=mtu, txqlen=_QUEUE, state="up")
             for gateway in gateways:
-                await self._rtnetlink.addr(
-                    "replace", index=self._index, address=str(gateway), prefixlen=32
-                )
+                await self._change_address("replace", gateway)
         except NetlinkError as error:
             raise NetworkError(f"{self._device} cannot be set up: {error}") from error
+        self._gateways |= set(gateways)
 
     def set_gateways(self, gateways: Iterable[IPv4Address]) -> None:
         """Have these as our ends of the links from now on; made soon, a failure is logged."""
         wanted = set(gateways)
-        for gateway in self._gateways - wanted:
+        for gateway in sorted(self._gateways - wanted):
             self._changes.put_nowait(self._change_address("del", gateway))
         for gateway in wanted - self._gateways:
             self._changes.put_nowait(self._change_address("add", gateway))
         self._gateways = wanted
+
+    def set_pools(self, pools: Iterable[IPv4Network]) -> None:
+        """Route these networks into the device, behind the routes to clients in them.
+
+        So what is sent to a client that has hung up ends here, and does not leave the machine in
+        clear text by its default route. Made soon, a failure is logged.
+        """
+        wanted = set(pools)
+        for pool in self._pools - wanted:
+            self._changes.put_nowait(self._change_pool("del", pool))
+        for pool in wanted - self._pools:
+            self._changes.put_nowait(self._change_pool("add", pool))
+        self._pools = wanted
 
     def add_route(
         self, network: IPv4Network, gateway: IPv4Address, proxy_arp: bool = False
@@ -169,6 +184,11 @@ class Network:
 
     async def _change_address(self, command: str, address: IPv4Address) -> None:
         await self._rtnetlink.addr(command, index=self._index, address=str(address), prefixlen=32)
+
+    async def _change_pool(self, command: str, pool: IPv4Network) -> None:
+        await self._rtnetlink.route(
+            command, dst=str(pool), oif=self._index, scope=_SCOPE_LINK, priority=_POOL_METRIC
+        )
 
     async def _add_route(self, network: IPv4Network, gateway: IPv4Address) -> None:
         """A network that is routed elsewhere already, as the headquarters' own, stays so."""

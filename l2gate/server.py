@@ -13,7 +13,7 @@ import signal
 import time
 from asyncio import AbstractEventLoop, TimerHandle
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from pathlib import Path
 
 from l2gate.configuration import Configuration, ConfigurationError, Loaded, load
@@ -73,6 +73,7 @@ class Server:
         settings = self._configuration.server
         async with Network(self._tun.name) as self._network:
             await self._network.bring_up(self._configuration.ppp.mtu, self._gateways())
+            self._network.set_pools(self._pools())
             operations = Operations(
                 self._configuration, self._gateway, self._loop.time, time.time, self.flush
             )
@@ -113,6 +114,14 @@ class Server:
     def _gateways(self) -> list[IPv4Address]:
         departments = self._configuration.directory.departments.values()
         return sorted({department.gateway for department in departments})
+
+    def _pools(self) -> list[IPv4Network]:
+        return [
+            network
+            for department in self._configuration.directory.departments.values()
+            for part in department.pool.ranges
+            for network in summarize_address_range(part.first, part.last)
+        ]
 
     # What comes in
 
@@ -204,6 +213,7 @@ class Server:
                 _log.warning("server: the changes in %s take effect at the next start", section)
         self._configuration = replace(before, directory=after.directory)
         self._network.set_gateways(self._gateways())
+        self._network.set_pools(self._pools())
         ended = self._gateway.replace_directory(after.directory, self._loop.time())
         users = len(after.directory.users)
         _log.info("server: reloaded, %d users, %d sessions ended by it", users, ended)

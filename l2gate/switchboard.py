@@ -31,6 +31,10 @@ RESULTS = {
 }
 """What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
 
+OPENING = 120.0
+"""Seconds from the start of a call, or the loss of its network, until its network must be open.
+The link's own limits for LCP and authentication are shorter."""
+
 NO_ADDRESS = "no address is free, please call your administrator"
 
 
@@ -57,6 +61,7 @@ class Switchboard:
         self._tell = tell
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
+        self._opening: Deadlines[int] = Deadlines()
         self._touched: set[int] = set()
 
     def __len__(self) -> int:
@@ -76,6 +81,7 @@ class Switchboard:
         link = Link(self._links, self._entropy)
         self._calls[event.session] = Call(event, flow, peer, host, link, now)
         link.start(now)
+        self._opening.set(event.session, now + OPENING)
         self._touched.add(event.session)
 
     def receive(self, session: int, frame: bytes, now: float) -> None:
@@ -101,9 +107,10 @@ class Switchboard:
         call = self._calls.pop(event.session, None)
         if call is None:
             return
+        self._close_network(call, now)
         self._deadlines.clear(event.session)
+        self._opening.clear(event.session)
         self._touched.discard(event.session)
-        self._close_network(call)
         self._aaa.release(event.session)
         traffic = ""
         if call.record is not None:
@@ -118,11 +125,15 @@ class Switchboard:
     # Time
 
     def next_timeout(self) -> float | None:
-        """Return when the next link has something to do."""
-        return self._deadlines.next()
+        """Return when something is due, or None."""
+        moments = (self._deadlines.next(), self._opening.next())
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
-        """Let the links do what is due."""
+        """Let the links do what is due; end the calls whose peers leave them half open."""
+        for session in self._opening.take_due(now):
+            why = f"no network within {OPENING:.0f} s: the peer does not finish IPCP"
+            self.terminate(self._calls[session], why, now)
         for session in self._deadlines.take_due(now):
             self._calls[session].link.handle_timeout(now)
             self._touched.add(session)
@@ -158,11 +169,10 @@ class Switchboard:
         match event:
             case ppp.AuthenticationRequested():
                 call.login, call.method = event.proof.name, event.proof.method
-                call.request = event.request
                 facts = ClientFacts(
                     call.peer.record.path.peer.host, call.host_name, call.peer.identity
                 )
-                self._aaa.request(call.session, call.login, event.proof, facts)
+                self._aaa.request(call.session, event.request, call.login, event.proof, facts)
             case ppp.Authenticated():
                 if call.department is not None and call.lease is not None:
                     call.link.assign(
@@ -177,7 +187,7 @@ class Switchboard:
             case ppp.NetworkOpened():
                 self._open_network(call, event)
             case ppp.NetworkClosed():
-                self._close_network(call)
+                self._close_network(call, now)
             case ppp.LinkClosed():
                 self._link_closed(call, event, now)
             case ppp.LinkOpened():
@@ -190,34 +200,35 @@ class Switchboard:
             return
         match decided.decision:
             case Accepted() as accepted:
-                self._accept(call, accepted, now)
+                self._accept(call, decided.request, accepted, now)
             case Rejected() as rejected:
                 reason = f"{call.method} login refused: {rejected.reason.value}"
                 self._note(call, Stage.LOGIN, f"{reason}; {rejected.hint}", trouble=True)
                 call.why = f"login refused: {rejected.reason.value}"
-                call.link.rejected(call.request, rejected.ms_chap_error, rejected.message, now)
+                call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
         self._touched.add(call.session)
 
-    def _accept(self, call: Call, accepted: Accepted, now: float) -> None:
+    def _accept(self, call: Call, request: int, accepted: Accepted, now: float) -> None:
         replaced = self._calls.get(accepted.replaces)
         if replaced is not None:
-            self._close_network(replaced)
+            self._close_network(replaced, now)
             self.drop(replaced, "the same device has logged in again", now)
         try:
             call.lease = self._aaa.lease(call.session)
         except NoAddress as error:
             self._note(call, Stage.LOGIN, f"no address: {error}", trouble=True)
             call.why, call.result = f"no address: {error}", CallResult.NO_FACILITIES_NOW
-            call.link.rejected(call.request, MsChapError.NO_DIALIN_PERMISSION, NO_ADDRESS, now)
+            call.link.rejected(request, MsChapError.NO_DIALIN_PERMISSION, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
-        call.link.authenticated(call.request, accepted.reply, now)
+        call.link.authenticated(request, accepted.reply, now)
 
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
         if call.department is None or call.lease is None:
             return
         call.record = call.new_record(event, self._mtu)
         call.state = CallState.OPEN
+        self._opening.clear(call.session)
         self._tables.add_session(call.record)
         self._tell(RouteAdded(call.lease.address, call.department.gateway))
         self._note(
@@ -227,14 +238,15 @@ class Switchboard:
             f"MTU {call.record.mtu}, logged in by {call.method}",
         )
 
-    def _close_network(self, call: Call) -> None:
+    def _close_network(self, call: Call, now: float) -> None:
         if call.record is not None and call.state is CallState.OPEN:
             self._tables.remove_session(call.record)
             self._tell(RouteRemoved(IPv4Address(call.record.address)))
             call.state = CallState.NEGOTIATING
+            self._opening.set(call.session, now + OPENING)
 
     def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
-        self._close_network(call)
+        self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
         result = RESULTS.get(event.reason, call.result)

@@ -32,7 +32,7 @@ def read_server(section: Section) -> ServerSettings:
         listen=section.take_all("listen", values.any_address) or EVERYWHERE,
         tun=section.take("tun", values.interface, "l2gate0"),
         control_socket=section.take("control_socket", values.socket_path, CONTROL_SOCKET),
-        max_sessions=section.take("max_sessions", values.number(1, 65535), 4096),
+        max_sessions=section.take("max_sessions", values.number(1, 32768), 4096),
     )
     section.finish()
     if len(set(settings.listen)) < len(settings.listen):

@@ -69,10 +69,10 @@ def log_in(
     client: ClientFacts = LAPTOP,
     method: str = "MS-CHAPv2",
 ) -> Accepted | Rejected:
-    aaa.request(session, login, FakeProof(password, method), client)
+    aaa.request(session, 7, login, FakeProof(password, method), client)
     event = aaa.next_event()
     assert isinstance(event, Decided)
-    assert event.session == session
+    assert (event.session, event.request) == (session, 7)
     assert aaa.next_event() is None
     return event.decision
 
@@ -206,7 +206,7 @@ def test_the_proof_of_an_unknown_user_is_verified_too() -> None:
             return b"even a proof of anything"
 
     aaa = Aaa(directory())
-    aaa.request("s", "nobody", Counting("x"), LAPTOP)
+    aaa.request("s", 1, "nobody", Counting("x"), LAPTOP)
     event = aaa.next_event()
     assert event is not None
     assert isinstance(event.decision, Rejected)

@@ -39,7 +39,7 @@ def decide(user: User, proof: Proof) -> Accepted | Rejected:
     pool = Pool((AddressRange(IPv4Address("10.0.0.2"), IPv4Address("10.0.0.9")),))
     department = Department("default", (), pool, IPv4Address("10.0.0.1"))
     aaa = Aaa(Directory({"default": department}, {user.name: user}))
-    aaa.request(1, "bob", proof, ClientFacts("192.0.2.1"))
+    aaa.request(1, 1, "bob", proof, ClientFacts("192.0.2.1"))
     decided = aaa.next_event()
     assert decided is not None
     return decided.decision

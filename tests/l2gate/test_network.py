@@ -278,6 +278,29 @@ def test_more_gateways_later(device: Tun) -> None:
     with_network(step)
 
 
+def test_gateways_and_pools_follow_the_configuration(device: Tun) -> None:
+    first, second = IPv4Network("172.16.1.0/25"), IPv4Network("172.16.1.51/32")
+
+    async def step(network: Network) -> None:
+        network.set_gateways([IPv4Address("172.16.7.1")])
+        network.set_pools([first, second])
+        network.add_route(CLIENT, IPv4Address("172.16.7.1"))
+        await network.settle()
+        assert "inet 172.16.7.1/32" in run("ip addr show l2gate0")
+        assert run("ip addr show l2gate0").count("inet ") == 1
+        assert run("ip route show dev l2gate0").count("172.16.1.51") == 2
+        network.remove_route(CLIENT)
+        await network.settle()
+        routes = run("ip route show dev l2gate0")
+        assert "172.16.1.51" in routes, "the pool's route stays behind that of a client"
+        assert "172.16.1.0/25" in routes
+        network.set_pools([])
+        await network.settle()
+        assert "172.16.1" not in run("ip route show dev l2gate0")
+
+    with_network(step)
+
+
 def next_packet(device: Tun) -> bytes:
     """The next packet that the kernel routes into the device."""
     if not (pending := PENDING.setdefault(device.name, [])):
