@@ -23,15 +23,17 @@ _SEQUENCE_LENGTH: Final = 4
 class Liveness:
     """What is known of the life of one peer.
 
-    `unanswered` questions were asked since the last sign of life; `_seen` is how many packets
-    had come in when we looked last.
+    `unanswered` questions were asked since the last sign of life of any kind. `_open` is the
+    sequence number of the oldest question that an answer may still come to, `_seen` how many
+    packets had come in when we looked last.
     """
 
-    __slots__ = ("_seen", "_sequence", "unanswered")
+    __slots__ = ("_open", "_seen", "_sequence", "unanswered")
 
     def __init__(self, sequence: int) -> None:
         """Begin with a random sequence number, its high bit clear (section 6.2)."""
         self._sequence = sequence & 0x7FFF_FFFF
+        self._open = self._sequence + 1
         self._seen = 0
         self.unanswered = 0
 
@@ -48,13 +50,14 @@ class Liveness:
         return _payload(NotifyType.R_U_THERE, spi, _sequence_octets(self._sequence))
 
     def accept(self, notification: Notification) -> bool:
-        """Take an R-U-THERE-ACK; False if it answers none of our open questions."""
-        if len(notification.data) != _SEQUENCE_LENGTH:
+        """Take an R-U-THERE-ACK; False if it answers no open question of ours."""
+        sequence = int.from_bytes(notification.data, "big")
+        if (
+            len(notification.data) != _SEQUENCE_LENGTH
+            or not self._open <= sequence <= self._sequence
+        ):
             return False
-        age = self._sequence - int.from_bytes(notification.data, "big")
-        if not 0 <= age < self.unanswered:
-            return False
-        self.unanswered = 0
+        self._open = sequence + 1
         return True
 
 

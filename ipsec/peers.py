@@ -237,6 +237,8 @@ class Peers:
         del peer.pairs[pair.spi]
         self._context.deadlines.clear((Timer.ESP_END, pair))
         self._context.deadlines.clear((Timer.ESP_RENEWAL, pair))
+        if not self.by_spi:
+            self._context.deadlines.clear((Timer.VOLUME, None))
         self._context.tell(SaDeleted(peer.id, pair.spi, why))
 
     def delete_pair(self, pair: SaPair, why: Why) -> None:
