@@ -50,10 +50,8 @@ def test_any_octets_from_an_authenticated_client(
         kind = data.draw(st.sampled_from(["raw", "data", "control"]))
         header = {
             "raw": b"",
-            "data": b"\x00\x02" + ids.to_bytes(4, "big"),
-            "control": b"\xc8\x02"
-            + (12 + len(message)).to_bytes(2, "big")
-            + ids.to_bytes(4, "big"),
+            "data": b"\x00\x02" + ids,
+            "control": b"\xc8\x02" + pack("!H", 12 + len(message)) + ids,
         }[kind]
         attacker.forwarder.send_l2tp(peer.record, 1701, header + message)
         lab.run(0.2)
