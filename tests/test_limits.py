@@ -1,0 +1,67 @@
+"""The numbers in docs/limits.md are those of the code."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from aaa import leases
+from ipsec import exchange, isakmp_sa, main_mode, main_modes, message, peers
+from ipsec.config import IkeConfig
+from l2gate import batch, control, switchboard
+from l2gate.configuration import load
+from l2gate.settings import ike_config, lns_config
+from l2tp.config import L2tpConfig
+
+TEXT = (Path(__file__).resolve().parent.parent / "docs" / "limits.md").read_text()
+ROWS = dict(re.findall(r"^\| ([^|]+) \| [^|\d]*(\d+)[^|]* \|", TEXT.split("## Tables")[1], re.M))
+
+IKE = {field.name: field.default for field in fields(IkeConfig)}
+L2TP = {field.name: field.default for field in fields(L2tpConfig)}
+CODE = {
+    "main modes of strangers, one address": IKE["half_open_per_host"],
+    "time of such a main mode": IKE["half_open_lifetime"],
+    "wrong proofs in one main mode": main_mode.MAX_FAILURES,
+    "a first message of main mode": main_modes.MAX_FIRST_MESSAGE,
+    "repeated answers to one message": exchange.MAX_REPEATED_ANSWERS,
+    "payloads in a message": message.MAX_PAYLOADS,
+    "ISAKMP SAs of a peer": peers.MAX_ISAKMP_SAS,
+    "pairs of ESP SAs of a peer": peers.MAX_PAIRS,
+    "quick modes at one time in an ISAKMP SA": isakmp_sa.MAX_QUICK_MODES,
+    "message ids remembered in an ISAKMP SA": isakmp_sa.MAX_USED_IDS,
+    "tunnels of one client and UDP port": L2TP["max_tunnels_per_flow"],
+    "tunnels that are not established yet": L2TP["max_half_open"],
+    "sessions of a tunnel": L2TP["max_sessions_per_tunnel"],
+    "control messages that wait for a peer": L2TP["send_queue"],
+    "control messages that came too early": L2TP["receive_window"],
+    "time of a call without an open network": switchboard.OPENING,
+    "addresses remembered for their last users, a pool": leases.REMEMBERED,
+    "known origins of datagrams, a socket": batch._KNOWN_PATHS,
+    "clients of the control socket": control.MAX_CLIENTS,
+}
+
+
+@pytest.mark.parametrize("row", CODE)
+def test_constant(row: str) -> None:
+    assert int(ROWS[row]) == CODE[row]
+
+
+def test_configured_limits(tmp_path: Path) -> None:
+    path = tmp_path / "l2gate.yaml"
+    path.write_text(
+        "ipsec: {psk: a long and random pre-shared key}\n"
+        "departments: {default: {pool: 172.16.9.0/24, gateway: 172.16.9.1}}\n"
+    )
+    path.chmod(0o600)
+    configuration = load(path).configuration
+    ike, lns = ike_config(configuration), lns_config(configuration)
+    assert int(ROWS["main modes of strangers, all"]) == ike.half_open_limit
+    assert int(ROWS["peers"]) == ike.peer_limit
+    assert int(ROWS["tunnels"]) == lns.max_tunnels
+    assert int(ROWS["sessions"]) == lns.max_sessions
+
+
+def test_every_row_is_checked() -> None:
+    configured = {"main modes of strangers, all", "peers", "tunnels", "sessions"}
+    assert set(ROWS) == set(CODE) | configured
