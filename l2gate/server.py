@@ -88,7 +88,14 @@ class Server:
     async def _serve(self) -> None:
         self._attach()
         try:
-            _log.info("server: %s is ready", self._configuration.server.name)
+            settings = self._configuration.server
+            _log.info(
+                "server: %s is ready, listening on %s, device %s, %d users",
+                settings.name,
+                ", ".join(map(str, settings.listen)),
+                self._tun.name,
+                len(self._configuration.directory.users),
+            )
             # What is there now lives as long as the server: not worth looking through again.
             gc.freeze()
             await self._finished.wait()
