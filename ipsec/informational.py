@@ -42,6 +42,8 @@ class Informational:
         for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
             handle = NOTIFICATIONS.get(notification.type, Informational._take_refusal)
             handle(self, sa, notification, now)
+            if sa.cookies not in self._peers.by_cookies:
+                return
         for body in payloads.all(PayloadType.DELETE):
             self._take_delete(sa.peer, Delete.parse(Reader(body)))
         self._peers.close_if_empty(sa.peer, Why.DELETED_BY_PEER)

@@ -175,8 +175,8 @@ class Peers:
         self.remove_isakmp_sa(sa)
 
     def close_if_empty(self, peer: Peer, why: Why) -> None:
-        """Close a peer that has no SA left."""
-        if not peer.isakmp_sas and not peer.pairs:
+        """Close a peer that has no SA left; one that is closed already stays so."""
+        if peer.id in self.by_id and not peer.isakmp_sas and not peer.pairs:
             self.close(peer, why)
 
     def close(self, peer: Peer, why: Why, tell_peer: bool = False) -> None:

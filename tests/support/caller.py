@@ -104,7 +104,7 @@ class Caller:
         if local_port is not None:
             local = Address(SERVER, local_port)
             self.path = Path(local, self.path.peer._replace(port=local_port))
-        (answer,) = self.send(message)
+        answer, *_ = self.send(message)
         assert self.take(answer) is None
         self.sa = IsakmpSa(self.mode, START)
         return self.sa
@@ -130,7 +130,7 @@ class Caller:
 
     def complete(self, mode: QuickMode) -> None:
         """Do all of a quick mode."""
-        (answer,) = self.send(self.offer(mode))
+        answer, *_ = self.send(self.offer(mode))
         third = self.take_quick(mode, answer)
         assert third is not None
         assert self.send(third) == []
