@@ -13,6 +13,9 @@ from typing import Self
 from ipsec.constants import DOI_IPSEC, IdType, NotifyType, ProtocolId
 from wire import DecodeError, Reader, Writer
 
+NAME_LENGTH = 64
+"""Octets of an identity that are shown; a peer may send thousands."""
+
 ADDRESS_LENGTHS = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
 
 
@@ -57,8 +60,9 @@ class Identification:
     def __str__(self) -> str:
         name = self.address
         if name is None:
-            text = self.data.decode("ascii", "backslashreplace")
-            name = text if text.isprintable() and text else self.data.hex()
+            data = self.data[:NAME_LENGTH]
+            text = data.decode("ascii", "backslashreplace")
+            name = text if text.isprintable() else data.hex()
         return f"{name}/{self.protocol}/{self.port}" if self.protocol or self.port else name
 
 

@@ -5,8 +5,10 @@ it is here that the strongest group wins, and that SHA-1 wins over SHA2-256 in E
 truncates SHA2-256 to 96 bits and all others to 128 (RFC 4868), and no message tells them apart.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Final
 
@@ -23,7 +25,14 @@ from ipsec.constants import (
     ProtocolId,
 )
 from ipsec.errors import NotifyError
-from ipsec.offers import EspOffer, IkeOffer, IkeSuite, read_esp_offer, read_ike_offer
+from ipsec.offers import (
+    EspOffer,
+    IkeOffer,
+    IkeSuite,
+    describe,
+    read_esp_offer,
+    read_ike_offer,
+)
 from ipsec.proposals import Proposal, SecurityAssociation, Transform
 
 SPI_LENGTH: Final = 4
@@ -31,7 +40,7 @@ MAX_OFFERS_NAMED: Final = 20
 """So many offers are listed in the log line of a failure."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Policy:
     """What is accepted, in the order of our preference; `name` is for the log."""
 
@@ -39,7 +48,17 @@ class Policy:
     ike: tuple[IkeSuite, ...]
     esp: tuple[EspAlgorithms, ...]
 
-    @property
+    @cached_property
+    def ike_ranks(self) -> dict[IkeSuite, int]:
+        """The place of each suite in the order."""
+        return {suite: rank for rank, suite in enumerate(self.ike)}
+
+    @cached_property
+    def esp_ranks(self) -> dict[EspAlgorithms, int]:
+        """The place of each set of algorithms in the order."""
+        return {algorithms: rank for rank, algorithms in enumerate(self.esp)}
+
+    @cached_property
     def groups(self) -> frozenset[GroupDescription]:
         """Groups that perfect forward secrecy may use: those of phase 1."""
         return frozenset(suite.group for suite in self.ike)
@@ -81,7 +100,6 @@ class EspChoice:
 
 def choose_ike(sa: SecurityAssociation, policy: Policy) -> IkeChoice:
     """Return the best of a phase-1 offer. Raises NotifyError (NO-PROPOSAL-CHOSEN)."""
-    ranks = {suite: rank for rank, suite in enumerate(policy.ike)}
     best: tuple[int, IkeChoice] | None = None
     seen = []
     for proposal, transform in _transforms(sa, ProtocolId.ISAKMP):
@@ -89,7 +107,7 @@ def choose_ike(sa: SecurityAssociation, policy: Policy) -> IkeChoice:
         seen.append(offer)
         if offer is None or offer.method is not AuthenticationMethod.PRE_SHARED_KEY:
             continue
-        rank = ranks.get(offer.suite)
+        rank = policy.ike_ranks.get(offer.suite)
         if rank is not None and (best is None or rank < best[0]):
             best = rank, IkeChoice(proposal, transform, offer)
     if best is None:
@@ -105,28 +123,26 @@ def choose_esp(
     Proposals that share a number are meant together (RFC 2408 section 4.2): ESP with
     something else is not for us.
     """
-    numbers = [proposal.number for proposal in sa.proposals]
-    ranks = {algorithms: rank for rank, algorithms in enumerate(policy.esp)}
+    numbers = Counter(proposal.number for proposal in sa.proposals)
     best: tuple[tuple[int, int], EspChoice] | None = None
     seen = []
     for proposal, transform in _transforms(sa, ProtocolId.ESP):
         offer = read_esp_offer(transform)
         seen.append(offer)
-        if offer is None or numbers.count(proposal.number) > 1:
+        if offer is None or numbers[proposal.number] > 1:
             continue
         if len(proposal.spi) != SPI_LENGTH or not any(proposal.spi):
             continue
-        if offer.mode not in modes or offer.group not in {None, *policy.groups}:
+        if offer.mode not in modes or not (offer.group is None or offer.group in policy.groups):
             continue
-        algorithm_rank = ranks.get(offer.algorithms)
+        algorithm_rank = policy.esp_ranks.get(offer.algorithms)
         if algorithm_rank is None:
             continue
         rank = modes.index(offer.mode), algorithm_rank
         if best is None or rank < best[0]:
             best = rank, EspChoice(proposal, transform, offer)
     if best is None:
-        wanted = ", ".join(str(mode) for mode in modes)
-        raise _no_proposal_chosen(seen, policy, f"encapsulation here must be {wanted}")
+        raise _no_proposal_chosen(seen, policy, _esp_hint(seen, policy, modes))
     return best[1]
 
 
@@ -154,9 +170,24 @@ def _ike_hint(seen: Sequence[IkeOffer | None], policy: Policy) -> str:
     if all(offer.method is not AuthenticationMethod.PRE_SHARED_KEY for offer in offers):
         return "choose authentication by pre-shared key on the client"
     for other in POLICIES.values():
-        if any(offer.suite in other.ike for offer in offers):
+        if any(offer.suite in other.ike_ranks for offer in offers):
             return f"the proposals {other.name!r} would accept this client"
     return f"the client must offer one of: {', '.join(str(suite) for suite in policy.ike[:6])}"
+
+
+def _esp_hint(
+    seen: Sequence[EspOffer | None], policy: Policy, modes: Sequence[EncapsulationMode]
+) -> str:
+    offers = [offer for offer in seen if offer is not None and offer.mode in modes]
+    if not offers:
+        return f"encapsulation here must be {' or '.join(str(mode) for mode in modes)}"
+    if any(offer.algorithms in policy.esp_ranks for offer in offers):
+        groups = ", ".join(sorted(str(group) for group in policy.groups))
+        return f"perfect forward secrecy must be off on the client, or use one of: {groups}"
+    for other in POLICIES.values():
+        if any(offer.algorithms in other.esp_ranks for offer in offers):
+            return f"the proposals {other.name!r} would accept this client"
+    return f"the client must offer one of: {', '.join(map(describe, policy.esp[:6]))}"
 
 
 def _suites(

@@ -181,11 +181,10 @@ class QuickMode:
             answer.append(Payload(PayloadType.KE, key_agreement.public))
         answer += [Payload(PayloadType.ID, identity) for identity in self._identities]
         variant, original_address = self.sa.extensions.natt, None
-        if variant is not None and offer.mode in UDP_MODES:
-            addresses = natt.read_nat_oa(variant, payloads)
-            if addresses is not None:
-                original_address = addresses[0]
-                answer += natt.nat_oa_payloads(variant, path.peer.host, path.local.host)
+        addresses = self._original_addresses(payloads, offer)
+        if variant is not None and addresses is not None:
+            original_address = addresses[0]
+            answer += natt.nat_oa_payloads(variant, path.peer.host, path.local.host)
         self.pair = self._make_pair(choice.spi, offer, g_xy, ours, theirs, original_address)
         answer += self._responder_lifetime(offer, self.pair)
         return self._seal(answer, self._hash_2)
@@ -194,16 +193,15 @@ class QuickMode:
         self._nr = read_nonce(payloads)
         spi, offer = self._chosen_by_peer(payloads.the(PayloadType.SA))
         returned = payloads.all(PayloadType.ID)
-        if returned and returned != self._identities:
+        # Behind NAT some responders return the addresses as they see them.
+        if returned and returned != self._identities and not self.sa.nat.found:
             raise NotifyError(NotifyType.INVALID_ID_INFORMATION, "client identifiers differ")
         g_xy = b""
         if self._key_agreement is not None:
             g_xy = shared_secret(self._key_agreement, payloads.the(PayloadType.KE))
         ours, theirs = (Identification.parse(Reader(body)) for body in self._identities)
-        variant, original_address = self.sa.extensions.natt, None
-        if variant is not None and offer.mode in UDP_MODES:
-            addresses = natt.read_nat_oa(variant, payloads)
-            original_address = None if addresses is None else addresses[1]
+        addresses = self._original_addresses(payloads, offer)
+        original_address = None if addresses is None else addresses[1]
         for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
             if notification.type == NotifyType.RESPONDER_LIFETIME:
                 offer = _shorten(offer, read_lifetimes(notification.data))
@@ -276,6 +274,13 @@ class QuickMode:
                 f"the client must ask for UDP port {L2TP_PORT} of the server",
             )
         return theirs, ours
+
+    def _original_addresses(self, payloads: Payloads, offer: EspOffer) -> tuple[str, str] | None:
+        """Return what initiator and responder are called before NAT, if the peer says so."""
+        variant = self.sa.extensions.natt
+        if variant is None or offer.mode not in UDP_MODES:
+            return None
+        return natt.read_nat_oa(variant, payloads)
 
     def _make_pair(
         self,

@@ -7,6 +7,7 @@ from ipsec.constants import AuthenticationAlgorithm as Auth
 from ipsec.constants import (
     EncapsulationMode,
     EspTransform,
+    GroupDescription,
     IkeAttribute,
     IpsecAttribute,
     NotifyType,
@@ -223,6 +224,27 @@ def test_refusal_of_phase_2(proposals: list[Proposal]) -> None:
     with pytest.raises(NotifyError) as refusal:
         choose_esp(SecurityAssociation(tuple(proposals)), LEGACY, NATIVE)
     assert refusal.value.code == NotifyType.NO_PROPOSAL_CHOSEN
+
+
+@pytest.mark.parametrize(
+    ("transform", "hint"),
+    [
+        (esp_offer(mode=EncapsulationMode.TUNNEL), "encapsulation here must be TRANSPORT"),
+        (esp_offer(TRIPLE_DES_MD5), "the proposals 'legacy' would accept this client"),
+        (
+            esp_offer(EspAlgorithms(EspTransform.DES, 0, Auth.HMAC_MD5)),
+            "the client must offer one of: AES_GCM_16-256, AES_GCM_16-192, AES_GCM_16-128, ",
+        ),
+        (
+            esp_transform(1, EspOffer(AES_SHA1, NATIVE[0], GroupDescription.MODP_1024, 3600, None)),
+            "perfect forward secrecy must be off on the client, or use one of: ECP_256, ECP_384, ",
+        ),
+    ],
+)
+def test_refusal_of_phase_2_has_a_hint(transform: Transform, hint: str) -> None:
+    with pytest.raises(NotifyError) as refusal:
+        choose_esp(SecurityAssociation((proposal(transform),)), DEFAULT, NATIVE)
+    assert refusal.value.hint.startswith(hint)
 
 
 def test_groups_of_weak_policies_include_those_of_strong_ones() -> None:

@@ -21,12 +21,14 @@ from ipsec.errors import Drop, NotifyError
 from ipsec.events import NegotiationFailed, SaConfirmed, SaDeleted, SaInstalled, Why
 from ipsec.message import Payload, Payloads, parse_message
 from ipsec.offers import read_lifetimes
+from ipsec.path import Path
 from ipsec.payloads import Identification, Notification, OriginalAddress
 from ipsec.proposals import SecurityAssociation
 from ipsec.quick_mode import QuickMode, State
 from tests.support import clients
 from tests.support.caller import Caller
-from tests.support.ike import SERVER, config
+from tests.support.ike import SERVER, Pair, config
+from tests.support.simulation import Nat
 from wire import Reader
 
 OURS = Identification.of_address("203.0.113.1", 17, 1701)
@@ -387,6 +389,26 @@ def test_the_initiator_takes_nothing_that_it_did_not_offer() -> None:
     with pytest.raises(NotifyError, match="not one of our offers"):
         caller.take_quick(mode, answer)
     assert mode.state is State.FAILED
+
+
+@pytest.mark.parametrize("nat", [True, False])
+def test_identifiers_that_come_back_changed(nat: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """strongSwan returns the initiator's as it sees it; that is right only where NAT is."""
+    read = QuickMode._read_identities
+
+    def read_and_change(
+        self: QuickMode, payloads: Payloads, path: Path
+    ) -> tuple[Identification, Identification]:
+        theirs, ours = read(self, payloads, path)
+        self._identities[0] = Identification.of_address("203.0.113.9", 17, 1701).build()
+        return theirs, ours
+
+    monkeypatch.setattr(QuickMode, "_read_identities", read_and_change)
+    pair = Pair(nat=Nat("203.0.113.9") if nat else None)
+    pair.connect()
+    assert pair.simulation.run(5.0, pair.established) == nat
+    failed = [event.why for event in pair.client.told(NegotiationFailed)]
+    assert failed == ([] if nat else ["client identifiers differ"])
 
 
 def test_aes_gcm_is_agreed_on_as_chromeos_offers_it() -> None:
