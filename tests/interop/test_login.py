@@ -82,44 +82,71 @@ def test_another_user_after_the_first(server: Server, direct: Client) -> None:
     assert direct.connect(HR).address.startswith("172.16.2.")
 
 
-WRONG = {
-    "psk": (dataclasses.replace(SALES, psk="another key"), "ike", ("pre-shared key",)),
-    "password": (
-        dataclasses.replace(SALES, password="wrong"),
-        "authentication",
-        (SALES.user, "password"),
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """A login that must fail: where, what the server's log says, and what the client's."""
+
+    login: Login
+    stage: str
+    server_says: tuple[str, ...]
+    client_reads: tuple[str, str]
+
+
+CHAP_FAILURE = ("pppd.log", "E=691")
+
+MISTAKES = {
+    "psk": Mistake(
+        dataclasses.replace(SALES, psk="another key"),
+        "ike",
+        ("the pre-shared key differs",),
+        ("ike.log", "N(PLD_MAL)"),
     ),
-    "domain": (
-        dataclasses.replace(SALES, user="u1@marketing.example.com"),
-        "authentication",
-        ("u1@marketing.example.com", "no department has the domain"),
-    ),
-    "suffix forgotten": (
-        dataclasses.replace(SALES, user="u1"),
-        "authentication",
-        ("log in with the suffix",),
-    ),
-    "suffix too much": (
-        dataclasses.replace(BOB, user="bob@sales.example.com"),
-        "authentication",
-        ("log in without a suffix",),
-    ),
-    "proposals": (
+    "proposals": Mistake(
         dataclasses.replace(SALES, settings={"IKE": "aes128-md5-modp1024"}),
         "ike",
         ("AES_CBC-128/MD5/MODP_1024", "legacy"),
+        ("ike.log", "NO_PROPOSAL_CHOSEN"),
+    ),
+    "password": Mistake(
+        dataclasses.replace(SALES, password="wrong"),
+        "authentication",
+        (SALES.user, "the password was wrong"),
+        CHAP_FAILURE,
+    ),
+    "domain": Mistake(
+        dataclasses.replace(SALES, user="u1@marketing.example.com"),
+        "authentication",
+        ("u1@marketing.example.com", "no department has the domain"),
+        CHAP_FAILURE,
+    ),
+    "suffix forgotten": Mistake(
+        dataclasses.replace(SALES, user="u1"),
+        "authentication",
+        ("log in with the suffix",),
+        CHAP_FAILURE,
+    ),
+    "suffix too much": Mistake(
+        dataclasses.replace(BOB, user="bob@sales.example.com"),
+        "authentication",
+        ("log in without a suffix",),
+        CHAP_FAILURE,
+    ),
+    "method": Mistake(
+        dataclasses.replace(SALES, settings={"AUTHENTICATION": "pap"}),
+        "ppp",
+        ("wants PAP",),
+        ("pppd.log", "refuses all that we allow"),
     ),
 }
 
 
-@pytest.mark.parametrize("mistake", WRONG)
-def test_mistakes_are_refused_and_named(server: Server, direct: Client, mistake: str) -> None:
-    login, stage, words = WRONG[mistake]
-    patient = dataclasses.replace(login, settings={**login.settings, "PATIENCE": "6"})
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_are_refused_and_named(server: Server, direct: Client, mistake: Mistake) -> None:
+    settings = {"PATIENCE": "6", **mistake.login.settings}
     with pytest.raises(LoginFailed) as failed:
-        direct.connect(patient)
-    assert failed.value.stage == stage
-    server.wait_for_log(*words)
-    if stage == "authentication":
-        assert "authentication failed" in direct.log("pppd.log")
+        direct.connect(dataclasses.replace(mistake.login, settings=settings))
+    assert failed.value.stage == mistake.stage
+    server.wait_for_log(*mistake.server_says)
+    log, words = mistake.client_reads
+    assert words in direct.log(log)
     assert direct.connect(SALES).address.startswith("172.16.1.")
