@@ -157,8 +157,7 @@ class Ike:
                     if not self._context.resend(mode, now):
                         self._quick_modes.unanswered(mode)
                 case Timer.IKE_END, IsakmpSa() as sa:
-                    self._peers.delete_isakmp_sa(sa)
-                    self._peers.close_if_empty(sa.peer, Why.EXPIRED)
+                    self._peers.end_isakmp_sa(sa)
                 case Timer.IKE_RENEWAL, IsakmpSa() as sa:
                     self._main_modes.start(sa.peer.path, sa.peer.id, now)
                 case Timer.ESP_END, SaPair() as pair:

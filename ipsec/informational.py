@@ -45,7 +45,7 @@ class Informational:
             if sa.cookies not in self._peers.by_cookies:
                 return
         for body in payloads.all(PayloadType.DELETE):
-            self._take_delete(sa.peer, Delete.parse(Reader(body)))
+            self._take_delete(sa.peer, Delete.parse(Reader(body)), now)
         self._peers.close_if_empty(sa.peer, Why.DELETED_BY_PEER)
 
     # Notifications.
@@ -66,7 +66,7 @@ class Informational:
 
     # Deletes, RFC 2408 section 3.15.
 
-    def _take_delete(self, peer: Peer, delete: Delete) -> None:
+    def _take_delete(self, peer: Peer, delete: Delete, now: float) -> None:
         """Forget SAs that the peer has deleted: pairs by the SPI of its inbound SA."""
         spis = set(delete.spis)
         if delete.protocol == ProtocolId.ESP:
@@ -75,7 +75,7 @@ class Informational:
                 self._peers.remove_pair(pair, Why.DELETED_BY_PEER)
         elif delete.protocol == ProtocolId.ISAKMP:
             for sa in [sa for sa in peer.isakmp_sas if sa.spi in spis]:
-                self._peers.remove_isakmp_sa(sa)
+                self._peers.deleted_by_peer(sa, now)
 
     # Dead peer detection, RFC 3706.
 

@@ -42,12 +42,19 @@ RENEWAL: Final = 0.85
 VOLUME_INTERVAL: Final = 10.0
 """Seconds between looks at how much the SAs have carried."""
 
+LINGER: Final = 5.0
+"""Seconds for which an ISAKMP SA that the peer deleted still takes its deletes: on the way the
+one of the ESP SAs may have been overtaken."""
+
 LOWEST_SPI: Final = 256
 """RFC 4303 section 2.1: those below are reserved."""
 
 
 class Peer:
-    """One client and its SAs, the newest last, pairs by inbound SPI. `id` is never used again."""
+    """One client and its SAs, the newest last, pairs by inbound SPI. `id` is never used again.
+
+    `lingering` are ISAKMP SAs that the peer has deleted a moment ago.
+    """
 
     __slots__ = (
         "algorithms",
@@ -55,6 +62,7 @@ class Peer:
         "id",
         "identity",
         "isakmp_sas",
+        "lingering",
         "liveness",
         "pairs",
         "path",
@@ -68,6 +76,7 @@ class Peer:
         self.client = sa.extensions.client
         self.liveness = liveness
         self.isakmp_sas: list[IsakmpSa] = []
+        self.lingering: list[IsakmpSa] = []
         self.pairs: dict[int, SaPair] = {}
 
     @property
@@ -167,7 +176,26 @@ class Peers:
         self._context.deadlines.clear((Timer.IKE_RENEWAL, sa))
         for quick_mode in sa.quick_modes.values():
             self._context.answered(quick_mode)
-        sa.peer.isakmp_sas.remove(sa)
+        holder = sa.peer.lingering if sa in sa.peer.lingering else sa.peer.isakmp_sas
+        holder.remove(sa)
+
+    def deleted_by_peer(self, sa: IsakmpSa, now: float) -> None:
+        """Use an ISAKMP SA no more, and forget it soon."""
+        peer = sa.peer
+        self.remove_isakmp_sa(sa)
+        if len(peer.lingering) == MAX_ISAKMP_SAS:
+            self.remove_isakmp_sa(peer.lingering[0])
+        peer.lingering.append(sa)
+        self.by_cookies[sa.cookies] = sa
+        self._context.deadlines.set((Timer.IKE_END, sa), now + LINGER)
+
+    def end_isakmp_sa(self, sa: IsakmpSa) -> None:
+        """End an ISAKMP SA whose time is over."""
+        if sa in sa.peer.lingering:
+            self.remove_isakmp_sa(sa)
+        else:
+            self.delete_isakmp_sa(sa)
+            self.close_if_empty(sa.peer, Why.EXPIRED)
 
     def delete_isakmp_sa(self, sa: IsakmpSa) -> None:
         """Tell the peer of the end of an ISAKMP SA, under its own protection, and forget it."""
@@ -188,7 +216,7 @@ class Peers:
                 self._send_delete(sa, ProtocolId.ISAKMP, [sa.spi])
         for pair in list(peer.pairs.values()):
             self.remove_pair(pair, why)
-        for sa in list(peer.isakmp_sas):
+        for sa in peer.isakmp_sas + peer.lingering:
             self.remove_isakmp_sa(sa)
         self._context.deadlines.clear((Timer.LIVENESS, peer))
         self._context.deadlines.clear((Timer.KEEPALIVE, peer))

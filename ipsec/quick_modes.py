@@ -50,6 +50,8 @@ class QuickModes:
     def receive(self, raw: bytes, sa: IsakmpSa, message: Incoming, now: float) -> None:
         """Take a message of a quick mode; `raw` is all of it. Raises DecodeError."""
         message_id = message.header.message_id
+        if sa in sa.peer.lingering:
+            raise DropError(Drop.UNKNOWN_SA)
         mode = sa.quick_modes.get(message_id)
         if mode is None:
             if sa.was_used(message_id):
@@ -114,7 +116,7 @@ class QuickModes:
             return
         if mode.state is State.ANSWERED or mode.initiator:
             self._peers.install(pair, peer, now)
-        if mode.state is State.ESTABLISHED and pair.spi in peer.pairs:
+        if mode.state is State.ESTABLISHED and pair.spi in peer.pairs and not pair.confirmed:
             self._peers.confirm(pair)
 
     def _refuse(self, mode: QuickMode, raw: bytes, path: Path, error: NotifyError) -> None:

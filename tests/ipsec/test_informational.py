@@ -11,6 +11,7 @@ from ipsec.errors import Drop
 from ipsec.events import PeerClosed, SaDeleted, Why
 from ipsec.message import Payload, parse_message
 from ipsec.payloads import Delete, Notification
+from ipsec.peers import LINGER
 from ipsec.quick_mode import QuickMode
 from tests.support.caller import Caller, clear, rebuilt
 from tests.support.ike import Pair, config
@@ -71,6 +72,30 @@ def test_the_end_of_the_isakmp_sa_leaves_the_others() -> None:
     assert len(peer.pairs) == 1
     caller.ike.handle_timeout(caller.now + 8 * 3600)
     assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
+
+
+def test_deletes_that_overtook_each_other() -> None:
+    caller, _ = connected()
+    assert caller.sa is not None
+    late = caller.sa.seal_informational([delete(ProtocolId.ESP, esp(0x1000))], caller.entropy)
+    caller.inform(delete(ProtocolId.ISAKMP, caller.sa.spi))
+    assert caller.send(caller.offer(caller.quick_mode(spi=0x2000))) == []
+    assert caller.ike.snapshot().dropped == {Drop.UNKNOWN_SA: 1}
+    caller.send(late)
+    assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
+    assert caller.ike.next_timeout() is None
+
+
+def test_a_deleted_isakmp_sa_is_soon_forgotten() -> None:
+    caller, _ = connected()
+    assert caller.sa is not None
+    late = caller.sa.seal_informational([delete(ProtocolId.ESP, esp(0x1000))], caller.entropy)
+    caller.inform(delete(ProtocolId.ISAKMP, caller.sa.spi))
+    caller.now += LINGER
+    caller.ike.handle_timeout(caller.now)
+    assert caller.send(late) == []
+    assert caller.events() == []
+    assert caller.ike.snapshot().dropped == {Drop.UNKNOWN_SA: 1}
 
 
 def test_all_in_one_message_and_more_than_once() -> None:
