@@ -116,7 +116,7 @@ class QuickModes:
             return
         if mode.state is State.ANSWERED or mode.initiator:
             self._peers.install(pair, peer, now)
-        if mode.state is State.ESTABLISHED and pair.spi in peer.pairs and not pair.confirmed:
+        if mode.state is State.ESTABLISHED and pair.spi in peer.pairs:
             self._peers.confirm(pair)
 
     def _refuse(self, mode: QuickMode, raw: bytes, path: Path, error: NotifyError) -> None:
