@@ -93,13 +93,11 @@ class Gateway:
     def receive_udp(self, data: Octets, path: Path, now: float) -> None:
         """Take one UDP payload of port 500 or 4500; call `settle` after a batch of them."""
         self._now = now
-        match classify(data, path.local.port):
-            case Kind.ESP:
-                self.forwarder.receive_esp(data, path)
-            case Kind.IKE:
-                self.ike.receive(bytes(data), path, now)
-            case Kind.KEEPALIVE | Kind.GARBAGE:
-                pass
+        kind = classify(data, path.local.port)
+        if kind is Kind.ESP:
+            self.forwarder.receive_esp(data, path)
+        elif kind is Kind.IKE:
+            self.ike.receive(bytes(data), path, now)
 
     def receive_esp(self, packet: Octets, path: Path, now: float) -> None:
         """Take one ESP packet of IP protocol 50; the ports of `path` are 0."""
