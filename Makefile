@@ -5,6 +5,7 @@ BIN := .venv/bin
 PACKAGES := wire ipsec l2tp ppp aaa l2gate
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 CONFIG := run/l2gate.yaml
+BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check unit interop bench format clean
@@ -18,7 +19,7 @@ run: .venv/.installed ## write a first configuration to run/ if there is none, a
 	@test -e $(CONFIG) || $(BIN)/l2gate init --config $(CONFIG)
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
-test: setup ## run every test, those with real clients included (root, about 20 minutes)
+test: setup ## run every test, those with real clients included (root, some 10 minutes)
 	$(SUDO) $(BIN)/pytest
 
 check: .venv/.installed ## the quick check before a commit: style, types and all tests without real clients
@@ -33,8 +34,8 @@ unit: .venv/.installed ## run all tests without real clients
 interop: setup ## run the tests with real clients only (root)
 	$(SUDO) $(BIN)/pytest -m interop
 
-bench: .venv/.installed ## measure speed
-	$(BIN)/python -m benchmarks
+bench: .venv/.installed ## measure speed and memory (root)
+	for benchmark in $(BENCHMARKS); do $(SUDO) $(BIN)/python -m $$benchmark || exit; done
 
 format: .venv/.installed ## put the code into the project's style
 	$(BIN)/ruff check --fix .
