@@ -19,6 +19,7 @@ from ipsec.policy import DEFAULT, LEGACY, POLICIES, STRICT, Policy, choose_esp, 
 from ipsec.proposals import Attribute, Proposal, SecurityAssociation, Transform
 from tests.support import clients
 from tests.support.clients import racoon_offer, windows_offer
+from tests.support.offers import offer
 
 NATIVE = (EncapsulationMode.TRANSPORT,)
 NAT = (EncapsulationMode.UDP_TRANSPORT, EncapsulationMode.TRANSPORT)
@@ -112,7 +113,7 @@ def test_refusal_of_certificates_says_so() -> None:
         for transform in sa.proposals[0].transforms
     )
     with pytest.raises(NotifyError) as refusal:
-        choose_ike(clients.offer(certificates), LEGACY)
+        choose_ike(offer(certificates), LEGACY)
     assert refusal.value.hint == "choose authentication by pre-shared key on the client"
     assert "RSA_SIGNATURES" in refusal.value.why
 

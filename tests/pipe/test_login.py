@@ -3,33 +3,10 @@
 from ipaddress import IPv4Address
 
 import pytest
-from scapy.layers.inet import ICMP, IP
 
-from tests.support.client import ClientHost, ClientState
-from tests.support.lab import Lab
+from tests.support.client import ClientState
+from tests.support.lab import Lab, assert_passes_traffic, up
 from tests.support.simulation import Link, Nat
-
-INNER_SERVER = "192.168.1.10"
-
-
-def up(*clients: ClientHost) -> bool:
-    return all(client.state is ClientState.UP for client in clients)
-
-
-def ping(source: str, destination: str, number: int = 1) -> bytes:
-    return bytes(IP(src=source, dst=destination) / ICMP(seq=number) / b"ping")
-
-
-def assert_passes_traffic(lab: Lab, client: ClientHost, number: int = 1) -> None:
-    """Send a packet up and one down, and see that both arrive as they were."""
-    there = ping(str(client.address), INNER_SERVER, number)
-    back = ping(INNER_SERVER, str(client.address), number)
-    client.send(there)
-    lab.server.gateway.receive_inner(back)
-    lab.run(1)
-    assert lab.server.inner[-1] == there
-    assert client.inner[-1] == back
-
 
 @pytest.mark.parametrize("nat", [None, Nat("198.51.100.1")], ids=["direct", "behind NAT"])
 def test_login(nat: Nat | None) -> None:

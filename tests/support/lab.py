@@ -4,6 +4,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from scapy.layers.inet import ICMP, IP
+
 from aaa import AddressRange, Department, Directory, Pool, User
 from l2gate.configuration import (
     AuthenticationMethod,
@@ -15,12 +17,15 @@ from l2gate.configuration import (
     ServerSettings,
 )
 from ppp.config import Credentials
-from tests.support.client import ClientHost, ServerHost
+from tests.support.client import ClientHost, ClientState, ServerHost
+from tests.support.native.client import NativeClient
+from tests.support.native.profile import Profile
 from tests.support.simulation import Link, Nat, Simulation
 
 SERVER = "203.0.113.1"
 PSK = b"a long and random pre-shared key"
 PASSWORD = "correct horse"
+INNER_SERVER = "192.168.1.10"
 
 
 def department(name: str, domain: str | None, third: int, last: int = 254) -> Department:
@@ -35,7 +40,9 @@ def department(name: str, domain: str | None, third: int, last: int = 254) -> De
     )
 
 
-def configuration(tmp_path: Path = Path("/nowhere")) -> Configuration:
+def configuration(
+    tmp_path: Path = Path("/nowhere"), proposals: Proposals = Proposals.DEFAULT
+) -> Configuration:
     departments = [
         department("sales", "sales.example.com", 1),
         department("hr", "hr.example.com", 2),
@@ -56,7 +63,7 @@ def configuration(tmp_path: Path = Path("/nowhere")) -> Configuration:
         ),
         ipsec=IpsecSettings(
             psk=PSK,
-            proposals=Proposals.DEFAULT,
+            proposals=proposals,
             identity=None,
             force_encapsulation=False,
             dpd_interval=30.0,
@@ -74,9 +81,15 @@ def configuration(tmp_path: Path = Path("/nowhere")) -> Configuration:
 class Lab:
     """One server and any number of clients."""
 
-    def __init__(self, seed: int = 1, link: Link | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        link: Link | None = None,
+        proposals: Proposals = Proposals.DEFAULT,
+    ) -> None:
         self.simulation = Simulation(seed, link)
-        self.server = ServerHost(configuration(), self.simulation.entropy())
+        settings = configuration(proposals=proposals)
+        self.server = ServerHost(settings, self.simulation.entropy())
         self.simulation.add(self.server, SERVER)
 
     def client(
@@ -101,5 +114,46 @@ class Lab:
         client.connect(self.simulation.now)
         return client
 
+    def native(
+        self,
+        profile: Profile,
+        name: str = "u0",
+        host: str = "198.51.100.7",
+        nat: Nat | None = None,
+        host_name: str = "RWB-LAPTOP-DELL",
+    ) -> NativeClient:
+        """Put a client that systems carry built in at an address, and let it begin."""
+        client = NativeClient(
+            profile,
+            host,
+            SERVER,
+            PSK,
+            Credentials(name, PASSWORD),
+            self.simulation.entropy(),
+            host_name,
+        )
+        self.simulation.add(client, host, nat)
+        client.connect(self.simulation.now)
+        return client
+
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         return self.simulation.run(seconds, until)
+
+
+def up(*clients: ClientHost | NativeClient) -> bool:
+    return all(client.state is ClientState.UP for client in clients)
+
+
+def ping(source: str, destination: str, number: int = 1) -> bytes:
+    return bytes(IP(src=source, dst=destination) / ICMP(seq=number) / b"ping")
+
+
+def assert_passes_traffic(lab: Lab, client: ClientHost | NativeClient, number: int = 1) -> None:
+    """Send a packet up and one down, and see that both arrive as they were."""
+    there = ping(str(client.address), INNER_SERVER, number)
+    back = ping(INNER_SERVER, str(client.address), number)
+    client.send(there)
+    lab.server.gateway.receive_inner(back)
+    lab.run(1)
+    assert lab.server.inner[-1] == there
+    assert client.inner[-1] == back

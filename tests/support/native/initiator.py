@@ -1,0 +1,225 @@
+"""IKE of a native client: when it sends what, and what it does with what it is told."""
+
+from typing import Protocol
+
+from ipsec import dpd, keymat
+from ipsec.constants import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
+from ipsec.message import Payload, Payloads, parse_message
+from ipsec.path import Path
+from ipsec.payloads import Delete, read_notifications
+from ipsec.protection import hashed, verify_hash
+from tests.support.native.agenda import Agenda, require
+from tests.support.native.main_mode import MainMode
+from tests.support.native.profile import Contact, Profile
+from tests.support.native.quick_mode import QuickMode, SaPair
+from wire import Entropy, Reader
+
+OLD_PAIR = 10.0
+"""Seconds after which a pair that was renewed is deleted [R]."""
+
+
+class Surroundings(Protocol):
+    """What the client does for its initiator."""
+
+    def send_ike(self, message: bytes, path: Path) -> None: ...
+    def pair_ready(self, pair: SaPair) -> None: ...
+    def lost(self, why: str) -> None: ...
+
+
+class Initiator:
+    """All exchanges of one client with one server. `sizes` are those of the messages sent."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        port: int,
+        psk: bytes,
+        path: Path,
+        entropy: Entropy,
+        agenda: Agenda,
+        client: Surroundings,
+    ) -> None:
+        self.mains: list[MainMode] = []
+        self.pairs: list[SaPair] = []
+        self.sizes: list[int] = []
+        self._phase1, self._phase2 = profile.phase1, profile.phase2
+        self._port = port if profile.phase2.port is None else profile.phase2.port
+        self._psk = psk
+        self._path = path
+        self._entropy = entropy
+        self._agenda = agenda
+        self._client = client
+        self._waiting: dict[object, bytes] = {}
+        self._quick_modes: dict[int, QuickMode] = {}
+        self._message_id = 0
+        self._closed = False
+
+    @property
+    def main(self) -> MainMode:
+        """The ISAKMP SA to be used: the newest that is established."""
+        return [main for main in self.mains if not main.awaited][-1]
+
+    def connect(self) -> None:
+        """Begin Main Mode; at a renewal on the path that is in use [S: racoon]."""
+        known = bool(self.mains)
+        path = self.main.path if known else self._path
+        main = MainMode(self._phase1, self._psk, path, self._entropy, not known)
+        self.mains.append(main)
+        self._request(main, main.first(), path)
+
+    def receive(self, raw: bytes, path: Path) -> None:
+        """Take a message. Raises Refusal and DecodeError for what the client does not take."""
+        header, _ = parse_message(raw)
+        if header.exchange == ExchangeType.IDENTITY_PROTECTION:
+            self._receive_main(raw, header.cookies.initiator, path)
+        elif header.exchange == ExchangeType.QUICK_MODE:
+            self._receive_quick(raw, header.message_id)
+        else:
+            self._receive_informational(raw)
+
+    def delete(self, protocol: ProtocolId) -> None:
+        """Say that the ESP SAs are gone, or the ISAKMP SA."""
+        self._closed = True
+        if protocol == ProtocolId.ESP:
+            for pair in self.pairs:
+                self._delete_pair(pair)
+        else:
+            self._inform(self.main, self._delete_payload(protocol, b"".join(self.main.cookies)))
+
+    # Main Mode.
+
+    def _receive_main(self, raw: bytes, cookie: bytes, path: Path) -> None:
+        main = next((one for one in self.mains if one.cookies.initiator == cookie), None)
+        require(main is not None, "Main Mode that nobody began")
+        assert main is not None
+        before = main.awaited
+        answer = main.receive(raw, path)
+        if main.awaited == before:
+            return
+        if answer is not None:
+            self._request(main, answer, main.path)
+            return
+        del self._waiting[main]
+        if len(self.mains) == 1:
+            if self._phase1.contact is Contact.APART:
+                self._inform(main, main.initial_contact())
+            self._start_quick()
+        if self._phase1.renewal is not None:
+            self._agenda.after(self._phase1.renewal, self._renew_main)
+            self._agenda.after(self._phase1.lifetime, lambda: self._expire(main))
+
+    def _renew_main(self) -> None:
+        if not self._closed:
+            self.connect()
+
+    def _expire(self, main: MainMode) -> None:
+        if main in self.mains and not self._closed:
+            self._inform(main, self._delete_payload(ProtocolId.ISAKMP, b"".join(main.cookies)))
+            self.mains.remove(main)
+
+    # Quick Mode.
+
+    def _start_quick(self) -> None:
+        if self._closed:
+            return
+        number, nonce = self._new_message_id(), self._entropy(self._phase1.nonce)
+        mode = QuickMode(self._phase2, self.main, number, nonce, self._port, self._entropy)
+        self._quick_modes[number] = mode
+        self._request(mode, mode.first(), self.main.path)
+
+    def _receive_quick(self, raw: bytes, message_id: int) -> None:
+        mode = self._quick_modes.get(message_id)
+        require(mode is not None, "Quick Mode that nobody began")
+        assert mode is not None
+        third = mode.receive(raw)
+        if third is None or mode.pair is None:
+            return
+        del self._waiting[mode]
+        self._send(third, mode.main.path)
+        for old in self.pairs:
+            self._agenda.after(OLD_PAIR, lambda pair=old: self._replace(pair))  # type: ignore[misc]
+        self.pairs.append(mode.pair)
+        self._client.pair_ready(mode.pair)
+        if self._phase2.renewal is not None:
+            self._agenda.after(self._phase2.renewal, self._start_quick)
+
+    def _replace(self, pair: SaPair) -> None:
+        if pair in self.pairs and not self._closed:
+            self._delete_pair(pair)
+            self.pairs.remove(pair)
+
+    def _delete_pair(self, pair: SaPair) -> None:
+        spi = pair.inbound.spi.to_bytes(4, "big")
+        self._inform(self.main, self._delete_payload(ProtocolId.ESP, spi))
+
+    # Informational exchanges.
+
+    def _receive_informational(self, raw: bytes) -> None:
+        header, body = parse_message(raw)
+        require(bool(header.flags & Flags.ENCRYPTION), "an informational message in clear")
+        main = next((one for one in self.mains if one.cookies == header.cookies), None)
+        if main is None:
+            return
+        keys, number = main.protection, header.message_id
+        payloads, _ = keys.open(header, body, keys.phase2_iv(main.last_block, number))
+        digest = keymat.informational_hash(
+            keys.hash, keys.skeyid.a, number, payloads.after_hash()
+        )
+        verify_hash(payloads, digest)
+        for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
+            require(notification.type == NotifyType.R_U_THERE, f"{notification.type}")
+            self._inform(main, dpd.answer(b"".join(main.cookies), notification))
+        for octets in payloads.all(PayloadType.DELETE):
+            self._take_delete(Delete.parse(Reader(octets)), main)
+
+    def _take_delete(self, delete: Delete, main: MainMode) -> None:
+        if delete.protocol == ProtocolId.ISAKMP:
+            if self.main is not main:
+                self.mains.remove(main)
+            elif self._phase1.renewal is not None:
+                self.connect()
+            else:
+                self._client.lost("the server deleted the ISAKMP SA")
+            return
+        gone = [pair for pair in self.pairs if pair.outbound.spi.to_bytes(4, "big") in delete.spis]
+        self.pairs = [pair for pair in self.pairs if pair not in gone]
+        if gone and not self.pairs:
+            self._client.lost("the server deleted the ESP SAs")
+
+    def _inform(self, main: MainMode, payload: Payload) -> None:
+        keys, number = main.protection, self._new_message_id()
+        content = Payloads.of([payload])
+        digest = keymat.informational_hash(keys.hash, keys.skeyid.a, number, content.octets)
+        iv = keys.phase2_iv(main.last_block, number)
+        message, _ = keys.seal(ExchangeType.INFORMATIONAL, number, hashed(digest, content), iv)
+        self._send(message, main.path)
+
+    @staticmethod
+    def _delete_payload(protocol: ProtocolId, spi: bytes) -> Payload:
+        return Payload(PayloadType.DELETE, Delete(protocol, (spi,)).build())
+
+    # Sending.
+
+    def _new_message_id(self) -> int:
+        if not self._phase1.counts_ids:
+            return int.from_bytes(self._entropy(4), "big") or 1
+        self._message_id += 1
+        return self._message_id
+
+    def _send(self, message: bytes, path: Path) -> None:
+        self.sizes.append(len(message))
+        self._client.send_ike(message, path)
+
+    def _request(self, exchange: object, message: bytes, path: Path, attempt: int = 0) -> None:
+        """Send a message, and again until something else of its exchange is to be sent."""
+        self._waiting[exchange] = message
+        self._send(message, path)
+
+        def send_again() -> None:
+            if self._waiting.get(exchange) is message and not self._closed:
+                if attempt + 1 < len(self._phase1.resend):
+                    self._request(exchange, message, path, attempt + 1)
+                else:
+                    self._client.lost("the server does not answer")
+
+        self._agenda.after(self._phase1.resend[attempt], send_again)

@@ -1,0 +1,141 @@
+"""What tells one native client from another: data for the one engine in this directory.
+
+`Evidence` says how sure a part is; single values that are less sure are marked where they stand:
+[S] read in the client's own source, [L] seen in logs or captures, [C] computed and of the size
+that was logged, [D] documented by the vendor, [R] recollection only.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ipsec.constants import EncapsulationMode
+from ipsec.proposals import SecurityAssociation
+
+Options = tuple[tuple[int, str], ...]
+"""PPP configuration options: types and data in hex; MAGIC stands for the magic number."""
+
+MAGIC = "magic"
+
+
+class Contact(Enum):
+    """Where a client says INITIAL-CONTACT."""
+
+    NOWHERE = "nowhere"
+    MESSAGE_5 = "in message 5 of Main Mode"
+    APART = "in an exchange of its own after Main Mode"
+
+
+class ServerIdentity(Enum):
+    """What a client takes for the server's identity in message 6."""
+
+    ANY = "anything"
+    ADDRESS = "any address, unless there is NAT in front of the client"
+    DIALLED = "the address that it dialled"
+
+
+class Pace(Enum):
+    """How a client goes from message to message of L2TP."""
+
+    EAGER = "SCCCN and ICRQ at once"
+    ACKNOWLEDGED = "ICRQ once SCCCN is acknowledged"
+    ZLB = "ICRQ and PPP only on a ZLB or Hello, all else only with the expected Ns and Nr"
+
+
+class Step(Enum):
+    """What a client does when its user hangs up."""
+
+    TERMINATE = "LCP Terminate-Request, once more if it is not acknowledged"
+    CDN = "Call-Disconnect-Notify"
+    STOPCCN = "Stop-Control-Connection-Notification"
+    PAUSE = "nothing for four seconds"
+    DELETE_ESP = "Delete of the ESP SA"
+    DELETE_ISAKMP = "Delete of the ISAKMP SA"
+
+
+@dataclass(frozen=True)
+class Phase1:
+    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without."""
+
+    offer: SecurityAssociation
+    vendor_ids: Sequence[str]
+    nonce: int
+    port: int = 0
+    contact: Contact = Contact.NOWHERE
+    server: ServerIdentity = ServerIdentity.ANY
+    resend: tuple[float, ...] = (2.0, 2.0, 2.0, 2.0, 2.0)
+    counts_ids: bool = False
+    renewal: float | None = None
+    lifetime: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Phase2:
+    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses."""
+
+    offer: Callable[[EncapsulationMode, bytes], SecurityAssociation]
+    port: int | None = None
+    pfs_group: int = 0
+    renewal: float | None = None
+
+
+@dataclass(frozen=True)
+class L2tp:
+    """The control connection. The functions take the client's id and return AVPs, Message Type
+    left out; `port` None is an ephemeral one; ids begin at `first_id`, None: anywhere. `data_length` is the L bit of data messages.
+    `acknowledges_end` says whether a CDN or StopCCN of the server gets an answer.
+    """
+
+    sccrq: Callable[[int, bytes], list[bytes]]
+    icrq: Callable[[int], list[bytes]]
+    iccn: list[bytes]
+    port: int | None = None
+    first_id: int | None = None
+    pace: Pace = Pace.ACKNOWLEDGED
+    hello_before: bool = False
+    resend: float = 1.0
+    data_length: bool = True
+    acknowledges_end: bool = True
+    cdn_result: bytes = b""
+    stop_result: bytes = b""
+
+
+@dataclass(frozen=True)
+class Ppp:
+    """PPP. `listens_after` is when it hears its first packet, in seconds after the call.
+
+    `before` and `after` are the protocols that it asks for besides IPCP. With `shared_ids` one
+    counter numbers the packets of all protocols. `idle` is how long it stays without traffic.
+    """
+
+    lcp: Options
+    ipcp: Options
+    first_id: int = 1
+    shared_ids: bool = False
+    listens_after: float = 0.0
+    identifications: tuple[bytes, ...] = ()
+    before: tuple[tuple[int, Options], ...] = ()
+    after: tuple[tuple[int, Options], ...] = ()
+    echo: float | None = None
+    idle: float | None = None
+    goodbye: bytes = b""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One client. `legacy` says that it needs the proposals of that name.
+
+    `evidence` says for phase 1, phase 2, L2TP and PPP where what is here comes from.
+    """
+
+    name: str
+    evidence: tuple[str, str, str, str]
+    phase1: Phase1
+    phase2: Phase2
+    l2tp: L2tp
+    ppp: Ppp
+    hang_up: tuple[Step, ...]
+    legacy: bool = False
+
+    def __str__(self) -> str:
+        return self.name
