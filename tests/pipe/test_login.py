@@ -8,6 +8,7 @@ from tests.support.client import ClientState
 from tests.support.lab import Lab, assert_passes_traffic, up
 from tests.support.simulation import Link, Nat
 
+
 @pytest.mark.parametrize("nat", [None, Nat("198.51.100.1")], ids=["direct", "behind NAT"])
 def test_login(nat: Nat | None) -> None:
     lab = Lab()

@@ -30,6 +30,10 @@ class Refusal(Exception):  # noqa: N818
     """The server sent what the real client does not take."""
 
 
+class Stray(Exception):  # noqa: N818
+    """A message for a tunnel or call that the client does not have; it drops it."""
+
+
 def require(condition: bool, why: str) -> None:
     """Raise Refusal unless the condition holds."""
     if not condition:

@@ -12,7 +12,7 @@ from ppp.config import Credentials
 from ppp.constants import Protocol
 from ppp.frame import Frame
 from tests.support.client import ClientState
-from tests.support.native.agenda import Agenda, Refusal, require
+from tests.support.native.agenda import Agenda, Refusal, Stray, require
 from tests.support.native.initiator import Initiator
 from tests.support.native.lac import Lac
 from tests.support.native.ppp import PppClient
@@ -29,7 +29,10 @@ KEEPALIVES = 20.0
 
 
 class NativeClient:
-    """One client. `refusals` are what the server sent and the real client would not take."""
+    """One client. `refusals` are what the server sent and the real client would not take.
+
+    `strays` counts messages for tunnels of the past.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class NativeClient:
         self.dns: tuple[IPv4Address, ...] = ()
         self.inner: list[bytes] = []
         self.refusals: list[str] = []
+        self.strays = 0
         self.agenda = Agenda()
         self.port = profile.l2tp.port or 49152 + int.from_bytes(entropy(2)) % 16384
         path = Path(Address(host, IKE_PORT), Address(server, IKE_PORT))
@@ -88,6 +92,8 @@ class NativeClient:
                 self._receive_esp(packet.data, encapsulated=port != ESP_PORT)
             elif (raw := strip_marker(packet.data, port)) is not None:
                 self.ike.receive(raw, Path(packet.destination, packet.source))
+        except Stray:
+            self.strays += 1
         except (Refusal, DecodeError) as refusal:
             self.refusals.append(f"{type(refusal).__name__}: {refusal}")
 
@@ -136,6 +142,7 @@ class NativeClient:
             failed = self.state is ClientState.CONNECTING
             self.state = ClientState.FAILED if failed else ClientState.CLOSED
             self.why = why
+            self.ike.close()
 
     # How it is done.
 

@@ -61,6 +61,8 @@ class Initiator:
 
     def connect(self) -> None:
         """Begin Main Mode; at a renewal on the path that is in use [S: racoon]."""
+        if self._closed:
+            return
         known = bool(self.mains)
         path = self.main.path if known else self._path
         main = MainMode(self._phase1, self._psk, path, self._entropy, not known)
@@ -77,9 +79,13 @@ class Initiator:
         else:
             self._receive_informational(raw)
 
+    def close(self) -> None:
+        """Begin nothing more: the user has hung up, or the server."""
+        self._closed = True
+
     def delete(self, protocol: ProtocolId) -> None:
         """Say that the ESP SAs are gone, or the ISAKMP SA."""
-        self._closed = True
+        self.close()
         if protocol == ProtocolId.ESP:
             for pair in self.pairs:
                 self._delete_pair(pair)
@@ -105,12 +111,8 @@ class Initiator:
                 self._inform(main, main.initial_contact())
             self._start_quick()
         if self._phase1.renewal is not None:
-            self._agenda.after(self._phase1.renewal, self._renew_main)
+            self._agenda.after(self._phase1.renewal, self.connect)
             self._agenda.after(self._phase1.lifetime, lambda: self._expire(main))
-
-    def _renew_main(self) -> None:
-        if not self._closed:
-            self.connect()
 
     def _expire(self, main: MainMode) -> None:
         if main in self.mains and not self._closed:
@@ -162,9 +164,7 @@ class Initiator:
             return
         keys, number = main.protection, header.message_id
         payloads, _ = keys.open(header, body, keys.phase2_iv(main.last_block, number))
-        digest = keymat.informational_hash(
-            keys.hash, keys.skeyid.a, number, payloads.after_hash()
-        )
+        digest = keymat.informational_hash(keys.hash, keys.skeyid.a, number, payloads.after_hash())
         verify_hash(payloads, digest)
         for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
             require(notification.type == NotifyType.R_U_THERE, f"{notification.type}")

@@ -22,7 +22,7 @@ from tests.support.l2tp import (
     raw_avps,
     u16,
 )
-from tests.support.native.agenda import Agenda, require
+from tests.support.native.agenda import Agenda, Stray, require
 from tests.support.native.profile import L2tp, Pace
 from wire import Entropy, Reader
 
@@ -79,7 +79,8 @@ class Lac:
     def receive(self, data: bytes) -> None:
         """Take a control message."""
         answer = parse_control(data)
-        require(answer.tunnel_id == self.tunnel_id, "another tunnel")
+        if answer.tunnel_id != self.tunnel_id:
+            raise Stray
         is_strict = self._l2tp.pace is Pace.ZLB
         if is_strict and (answer.nr != self._ns or (answer.kind and answer.ns != self._nr)):
             require(self.state in (State.UP, State.OVER), "mtpd takes only what it awaits")
@@ -104,7 +105,8 @@ class Lac:
     def read_frame(self, data: bytes) -> bytes:
         """Return the PPP frame in a data message."""
         header, frame = DataHeader.parse(Reader(data))
-        require((header.tunnel_id, header.session_id) == (self.tunnel_id, self.session_id), "ids")
+        if (header.tunnel_id, header.session_id) != (self.tunnel_id, self.session_id):
+            raise Stray
         return frame
 
     def disconnect(self) -> None:

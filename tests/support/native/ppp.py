@@ -172,9 +172,7 @@ class PppClient:
     def _ask(self, negotiation: Negotiation) -> None:
         """Send a Configure-Request, and again as long as nothing came of it."""
         options = [Option(kind, data) for kind, data in negotiation.wanted.items()]
-        request = self._send(
-            negotiation.protocol, Code.CONFIGURE_REQUEST, build_options(options)
-        )
+        request = self._send(negotiation.protocol, Code.CONFIGURE_REQUEST, build_options(options))
         negotiation.request = request
 
         def ask_again() -> None:
@@ -254,4 +252,3 @@ class PppClient:
 def refused(ppp: PppClient) -> set[int]:
     """Return the protocols that the server has rejected."""
     return {int(other.protocol) for other in ppp.others if other.rejected}
-

@@ -82,8 +82,9 @@ class Phase2:
 @dataclass(frozen=True)
 class L2tp:
     """The control connection. The functions take the client's id and return AVPs, Message Type
-    left out; `port` None is an ephemeral one; ids begin at `first_id`, None: anywhere. `data_length` is the L bit of data messages.
-    `acknowledges_end` says whether a CDN or StopCCN of the server gets an answer.
+    left out. `port` None is an ephemeral one; ids begin at `first_id`, None: anywhere.
+    `data_length` is the L bit of data messages. `acknowledges_end` says whether a CDN or StopCCN
+    of the server gets an answer.
     """
 
     sccrq: Callable[[int, bytes], list[bytes]]
