@@ -1,5 +1,6 @@
 """Each native client from its first message to its last, direct and behind NAT."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.native.profiles import (
     CHROMEOS,
     LIBRESWAN,
     MACOS,
+    MACOS_10_12,
     MACOS_OLD,
     MIKROTIK,
     PROFILES,
@@ -25,6 +27,7 @@ from tests.support.native.profiles import (
     WINDOWS_7,
     WINDOWS_10,
     WINDOWS_XP,
+    mikrotik_phase2,
 )
 from tests.support.simulation import Link, Nat
 
@@ -95,6 +98,7 @@ def test_login_traffic_and_hanging_up(profile: Profile, behind_nat: bool) -> Non
         (WINDOWS_7, "AES_CBC-256/SHA1/ECP_384", "AES_CBC-256/HMAC_SHA1"),
         (WINDOWS_XP, "TRIPLE_DES_CBC/SHA1/MODP_2048", "TRIPLE_DES/HMAC_SHA1"),
         (MACOS, "AES_CBC-256/SHA2_256/MODP_2048", "AES_CBC-256/HMAC_SHA1"),
+        (MACOS_10_12, "AES_CBC-256/SHA2_256/MODP_2048", "AES_CBC-256/HMAC_SHA1"),
         (MACOS_OLD, "AES_CBC-256/SHA1/MODP_1024", "AES_CBC-256/HMAC_SHA1"),
         (ANDROID_10, "AES_CBC-256/SHA2_256/MODP_1024", "AES_CBC-256/HMAC_SHA1"),
         (ANDROID_7, "AES_CBC-256/SHA2_256/MODP_1024", "AES_CBC-256/HMAC_SHA1"),
@@ -124,6 +128,30 @@ def test_a_client_that_can_do_no_more_is_refused_with_a_hint(profile: Profile) -
     (line, *_) = [line for line in lab.server.log if line.trouble]
     wanted = "perfect forward secrecy must be off" if profile is MIKROTIK else "'legacy' would"
     assert wanted in str(line)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=str)
+def test_strict_proposals_are_for_few(profile: Profile) -> None:
+    lab = Lab(proposals=Proposals.STRICT)
+    client = lab.native(profile)
+    assert lab.run(PATIENCE, lambda: up(client)) is (profile in (MACOS, CHROMEOS))
+
+
+def test_mikrotik_with_a_better_group_needs_no_legacy_proposals() -> None:
+    lab = Lab()
+    client = lab.native(replace(MIKROTIK, phase2=mikrotik_phase2(group=14)))
+    assert logged_in(lab, client)
+    assert_passes_traffic(lab, client)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=str)
+def test_logins_over_a_bad_network(profile: Profile) -> None:
+    """One packet of ten is lost, some come twice or late: all of it is asked for again."""
+    link = Link(delay=0.02, jitter=0.05, loss=0.1, duplication=0.05)
+    for seed in range(6):
+        lab, (host, nat) = lab_for(profile, link, seed), place(behind_nat=bool(seed % 2))
+        client = lab.native(profile, "u1", host, nat)
+        assert lab.run(90, lambda client=client: up(client)), (seed, client.why, client.refusals)  # type: ignore[misc]
 
 
 def test_all_of_them_at_once_behind_one_nat() -> None:

@@ -1,8 +1,8 @@
 """What tells one native client from another: data for the one engine in this directory.
 
-`Evidence` says how sure a part is; single values that are less sure are marked where they stand:
-[S] read in the client's own source, [L] seen in logs or captures, [C] computed and of the size
-that was logged, [D] documented by the vendor, [R] recollection only.
+`Evidence` says how sure each layer is; single values that are less sure are marked where they
+stand: [S] read in the client's own source, [L] seen in logs or captures, [C] computed and of the
+size that was logged, [D] documented by the vendor, [R] recollection only.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,17 @@ Options = tuple[tuple[int, str], ...]
 """PPP configuration options: types and data in hex; MAGIC stands for the magic number."""
 
 MAGIC = "magic"
+
+Evidence = tuple[str, str, str, str]
+"""The tags for phase 1, phase 2, L2TP and PPP."""
+
+SOURCES = {
+    "S": "source",
+    "L": "logs",
+    "C": "computed sizes",
+    "D": "vendor's documents",
+    "R": "recollection",
+}
 
 
 class Contact(Enum):
@@ -126,11 +137,11 @@ class Ppp:
 class Profile:
     """One client. `legacy` says that it needs the proposals of that name.
 
-    `evidence` says for phase 1, phase 2, L2TP and PPP where what is here comes from.
+    `evidence` says where what is here comes from.
     """
 
     name: str
-    evidence: tuple[str, str, str, str]
+    evidence: Evidence
     phase1: Phase1
     phase2: Phase2
     l2tp: L2tp
@@ -140,3 +151,10 @@ class Profile:
 
     def __str__(self) -> str:
         return self.name
+
+    def provenance(self) -> str:
+        """Return in words what the simulation rests on."""
+        layers = ("phase 1", "phase 2", "L2TP", "PPP")
+        sources = [", ".join(SOURCES[tag] for tag in tags) for tags in self.evidence]
+        each = [f"{layer}: {source}" for layer, source in zip(layers, sources, strict=True)]
+        return "simulated; " + "; ".join(each)

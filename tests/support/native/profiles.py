@@ -11,6 +11,7 @@ from tests.support.l2tp import avp, u16, u32
 from tests.support.native.profile import (
     MAGIC,
     Contact,
+    Evidence,
     L2tp,
     Options,
     Pace,
@@ -30,6 +31,7 @@ from tests.support.offers import (
     WINDOWS_ESP,
     EspSuite,
     Layout,
+    Suite,
     esp_offer,
     ike_offer,
 )
@@ -116,10 +118,10 @@ WINDOWS_HANG_UP: Final = (Step.TERMINATE, Step.PAUSE, Step.DELETE_ESP, Step.DELE
 """[L]: no CDN and no StopCCN is in the log, nor does it say that there was none."""
 
 
-def windows(name: str, vendor_ids: list[str], firmware: int) -> Profile:
+def windows(name: str, evidence: Evidence, vendor_ids: list[str], firmware: int) -> Profile:
     return Profile(
         name=name,
-        evidence=("LC", "LC", "L", "L"),
+        evidence=evidence,
         phase1=Phase1(
             offer=clients.windows_offer(),
             vendor_ids=vendor_ids,
@@ -134,8 +136,12 @@ def windows(name: str, vendor_ids: list[str], firmware: int) -> Profile:
     )
 
 
-WINDOWS_10: Final = windows("Windows 10 and 11", clients.WINDOWS_10_VENDOR_IDS, 0x0A00)
-WINDOWS_7: Final = windows("Windows 7", clients.WINDOWS_7_VENDOR_IDS, 0x0601)
+WINDOWS_10: Final = windows(
+    "Windows 10 and 11", ("LCR", "LCR", "LCR", "L"), clients.WINDOWS_10_VENDOR_IDS, 0x0A00
+)
+WINDOWS_7: Final = windows(
+    "Windows 7", ("LR", "R", "LR", "LR"), clients.WINDOWS_7_VENDOR_IDS, 0x0601
+)
 WINDOWS_XP: Final = Profile(
     name="Windows XP",
     evidence=("LR", "R", "R", "R"),
@@ -206,6 +212,12 @@ MACOS_OLD: Final = apple(
     (Auth.HMAC_SHA1, Auth.HMAC_MD5),
     legacy=True,
 )
+MACOS_10_12: Final = apple(
+    "macOS 10.12 to 10.15, iOS 10 to 13",
+    clients.racoon_offer(clients.MACOS),
+    (Auth.HMAC_SHA1, Auth.HMAC_MD5),
+    legacy=False,
+)
 MACOS: Final = apple(
     "macOS from 11, iOS from 14",
     clients.racoon_offer(clients.MACOS),
@@ -216,11 +228,11 @@ MACOS: Final = apple(
 # Android
 
 
-def android(name: str, suites: list[clients.Suite], hmacs: tuple[Auth, ...], mru: str) -> Profile:
+def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -> Profile:
     ciphers = (clients.ESP_AES256, clients.ESP_AES128, clients.ESP_3DES, clients.ESP_DES)
     return Profile(
         name=name,
-        evidence=("S", "S", "S", "S"),
+        evidence=("SR", "S", "SR", "S"),
         phase1=Phase1(
             offer=clients.racoon_offer(suites, 28800),
             vendor_ids=clients.ANDROID_VENDOR_IDS,
@@ -385,9 +397,17 @@ LIBRESWAN: Final = Profile(
 
 # Routers
 
+
+def mikrotik_phase2(group: int) -> Phase2:
+    """[L] suites, half an hour and group 2, in an export of the defaults; [R] all else."""
+    ciphers = (clients.ESP_AES256, clients.ESP_AES192, clients.ESP_AES128)
+    suites = clients.racoon_suites(ciphers, (Auth.HMAC_SHA1,))
+    return Phase2(transforms(suites, RACOON_ESP, 1800, group), pfs_group=group, renewal=1440.0)
+
+
 MIKROTIK: Final = Profile(
     name="MikroTik RouterOS",
-    evidence=("R", "LR", "R", "R"),
+    evidence=("R", "LR", "LR", "R"),
     phase1=Phase1(
         offer=clients.racoon_offer(clients.MIKROTIK, 28800),
         vendor_ids=clients.MIKROTIK_VENDOR_IDS,
@@ -395,20 +415,7 @@ MIKROTIK: Final = Profile(
         port=500,
         contact=Contact.APART,
     ),
-    phase2=Phase2(
-        transforms(  # [L] suites, PFS and half an hour, in an export of the defaults
-            [
-                (clients.ESP_AES256, Auth.HMAC_SHA1),
-                (clients.ESP_AES192, Auth.HMAC_SHA1),
-                (clients.ESP_AES128, Auth.HMAC_SHA1),
-            ],
-            RACOON_ESP,
-            1800,
-            group=2,
-        ),
-        pfs_group=2,
-        renewal=1440.0,
-    ),
+    phase2=mikrotik_phase2(group=2),
     l2tp=L2tp(
         sccrq=lambda tunnel, host: [
             VERSION,
@@ -440,6 +447,7 @@ PROFILES: Final = (
     WINDOWS_7,
     WINDOWS_XP,
     MACOS,
+    MACOS_10_12,
     MACOS_OLD,
     ANDROID_10,
     ANDROID_7,
