@@ -1,7 +1,6 @@
 """The simulators refuse what the real clients refuse: else their logins would prove little."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
 from random import Random
 
 import pytest
@@ -24,38 +23,14 @@ from tests.support.native.main_mode import MainMode
 from tests.support.native.ppp import PppClient
 from tests.support.native.profile import Profile
 from tests.support.native.profiles import ANDROID_7, LIBRESWAN, MACOS, PROFILES, WINDOWS_10
+from tests.support.native.program import Program
 from tests.support.native.quick_mode import QuickMode
-from tests.support.ppp import Sent, configure, read
+from tests.support.ppp import Sent, configure
 from wire import Reader
 
 OURS = Path(Address(CLIENT, 500), Address(SERVER, 500))
 THEIRS = Path(OURS.peer, OURS.local)
 NOTE = Payload(PayloadType.NOTIFY, Notification(NotifyType.CONNECTED).build())
-
-
-class Program:
-    """What the upper layers of a client want, written down."""
-
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
-        self.frames: list[Sent] = []
-        self.calls = 0
-        self.why = ""
-
-    def send_l2tp(self, data: bytes) -> None:
-        self.sent.append(data)
-
-    def send_frame(self, frame: bytes) -> None:
-        self.frames.append(read(frame))
-
-    def call_up(self) -> None:
-        self.calls += 1
-
-    def network_up(self, address: IPv4Address, dns: tuple[IPv4Address, ...]) -> None:
-        pass
-
-    def lost(self, why: str) -> None:
-        self.why = why
 
 
 class Exchange:

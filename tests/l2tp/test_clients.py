@@ -1,7 +1,5 @@
 """What native clients do that a textbook LAC does not, message by message."""
 
-from struct import pack, unpack_from
-
 import pytest
 
 from l2tp.config import L2tpConfig
@@ -23,22 +21,25 @@ from tests.support.l2tp import (
     SCCCN,
     SCCRP,
     SCCRQ,
-    STOPCCN,
     Peer,
     avp,
     cdn,
     control,
     entropy,
     events,
-    iccn,
     icrq,
     message,
+    parse_control,
     raw_avps,
     sccrq,
     stopccn,
     u16,
     u32,
 )
+from tests.support.native.agenda import Agenda
+from tests.support.native.lac import Lac
+from tests.support.native.profiles import ANDROID_7, MACOS, WINDOWS_10
+from tests.support.native.program import Program
 
 FRAME = bytes.fromhex("ff03c0210101000a")
 
@@ -48,88 +49,47 @@ def lns() -> Lns:
     return Lns(L2tpConfig(host_name="lns"), entropy().randbytes)
 
 
-class Mtpd:
-    """Android's client: window 1, and strict.
-
-    It goes on from SCCCN and from ICCN only when a ZLB comes, ignores what does not acknowledge
-    its last message, and wants headers exactly as below.
-    """
+class Android(Program):
+    """Android's client, which is strict, and what goes between it and an LNS; `log` has that."""
 
     def __init__(self, lns: Lns) -> None:
+        super().__init__()
         self.lns = lns
-        self.state = SCCRQ
-        self.ns = self.nr = 0
-        self.tunnel = self.session = 0
         self.log: list[int] = []
+        self.lac = Lac(ANDROID_7.l2tp, b"", entropy(2).randbytes, Agenda(), self)
+        self.lac.connect()
+        self.exchange()
 
-    def start(self) -> None:
-        self.send(
-            SCCRQ,
-            avp(2, b"\1\0"),
-            avp(7, b"anonymous"),
-            avp(3, u32(3)),
-            avp(9, u16(0x1234)),
-            avp(10, u16(1)),
-        )
-
-    def send(self, kind: int, *avps: bytes, session: int = 0) -> None:
-        self.state = kind
-        data = control(self.tunnel, session, self.ns, self.nr, message(kind, *avps))
-        self.ns += 1
-        self.lns.receive(data, "android", 0.0)
-        for datagram in self.lns.datagrams_to_send():
-            self.receive(datagram.data)
-
-    def receive(self, data: bytes) -> None:
-        flags, length, tunnel, session, ns, nr = unpack_from("!6H", data)
-        assert (flags, length, tunnel) == (0xC802, len(data), 0x1234)
-        assert session in (0, 0x4321)
-        if nr != self.ns:
-            return
-        kind = 0
-        if length > 12:
-            assert data[12:18] == pack("!HHH", 0x8008, 0, 0)
-            if ns != self.nr:
-                return
-            self.nr += 1
-            (kind,) = unpack_from("!H", data, 18)
-        self.log.append(kind)
-        if self.state == SCCRQ and kind == SCCRP:
-            at = data.index(pack("!HHH", 0x8008, 0, 9))
-            (self.tunnel,) = unpack_from("!H", data, at + 6)
-            self.send(SCCCN)
-        elif self.state == SCCCN and kind == 0:
-            self.send(ICRQ, avp(14, u16(0x4321)), avp(15, u32(0xABCDEF01)))
-        elif self.state == ICRQ and kind == ICRP:
-            at = data.index(pack("!HHH", 0x8008, 0, 14))
-            (self.session,) = unpack_from("!H", data, at + 6)
-            self.send(ICCN, avp(24, u32(100_000_000)), avp(19, u32(3)), session=self.session)
-        elif self.state == ICCN and kind == 0:
-            self.state = HELLO
+    def exchange(self) -> None:
+        while self.sent:
+            self.lns.receive(self.sent.pop(0), "android", 0.0)
+            for datagram in self.lns.datagrams_to_send():
+                self.log.append(parse_control(datagram.data).kind)
+                self.lac.receive(datagram.data)
 
 
 class TestAndroid:
     def test_login(self, lns: Lns) -> None:
-        client = Mtpd(lns)
-        client.start()
-        assert client.state == HELLO, "it has started pppd"
+        client = Android(lns)
+        assert client.calls == 1, "it has started pppd"
         assert client.log == [SCCRP, 0, ICRP, 0]
         assert [type(event) for event in events(lns)] == [TunnelOpened, SessionOpened]
 
     def test_hang_up(self, lns: Lns) -> None:
-        client = Mtpd(lns)
-        client.start()
+        client = Android(lns)
         events(lns)
-        client.send(STOPCCN, avp(9, u16(0x1234)), avp(1, u16(6)))
+        client.lac.stop()
+        client.exchange()
         session, tunnel = events(lns)
         assert isinstance(session, SessionClosed)
         assert isinstance(tunnel, TunnelClosed)
         assert tunnel.why == "the peer stopped the tunnel: SHUTTING_DOWN"
 
     def test_never_two_messages_at_a_time(self, lns: Lns) -> None:
-        client = Mtpd(lns)
-        client.start()
-        lns.close_session(client.session, CallResult.ADMINISTRATIVE, now=0.0)
+        Android(lns)
+        _, opened = events(lns)
+        assert isinstance(opened, SessionOpened)
+        lns.close_session(opened.session, CallResult.ADMINISTRATIVE, now=0.0)
         lns.close_all(0.0)
         assert len(lns.datagrams_to_send()) == 1
 
@@ -138,16 +98,7 @@ class TestApple:
     def start(self, lns: Lns) -> Peer:
         peer = Peer(lns, tunnel_id=0x00A1)
         assert peer.raw(control(0, 0, 0, 0, message(HELLO))) == [], "it does that"
-        (reply,) = peer.send(
-            message(
-                SCCRQ,
-                avp(2, b"\1\0"),
-                avp(3, u32(3)),
-                avp(7, b"my-iphone\0"),
-                avp(9, u16(0x00A1)),
-                avp(10, u16(4)),
-            )
-        )
+        (reply,) = peer.send(message(SCCRQ, *MACOS.l2tp.sccrq(0x00A1, b"my-iphone")))
         assert reply.kind == SCCRP
         peer.peer_tunnel_id = int.from_bytes(reply.avps[9])
         return peer
@@ -212,30 +163,15 @@ class TestWindows:
         return peer
 
     def sccrq(self) -> bytes:
-        return message(
-            SCCRQ,
-            avp(2, b"\1\0"),
-            avp(3, u32(1)),
-            avp(4, u32(0)),
-            avp(6, u16(0x0A00), mandatory=False),
-            avp(7, b"RWB-LAPTOP-DELL"),
-            avp(8, b"Microsoft", mandatory=False),
-            avp(9, u16(1)),
-            avp(10, u16(8)),
-        )
-
-    def test_its_sccrq_has_the_length_that_was_logged(self) -> None:
-        assert len(control(0, 0, 0, 0, self.sccrq())) == 108
+        return message(SCCRQ, *WINDOWS_10.l2tp.sccrq(1, b"RWB-LAPTOP-DELL"))
 
     def test_login_with_the_correlation_avp(self, lns: Lns) -> None:
         peer = self.start(lns)
         peer.send(message(SCCCN))
-        guid = avp(1, bytes(16), vendor=311, mandatory=False)
-        (reply,) = peer.send(icrq(1, avp(18, u32(2)), guid))
+        (reply,) = peer.send(message(ICRQ, *WINDOWS_10.l2tp.icrq(1)))
         assert reply.kind == ICRP
         number = int.from_bytes(reply.avps[14])
-        proxy = avp(29, u16(4), mandatory=False)
-        (zlb,) = peer.send(iccn(proxy), number)
+        (zlb,) = peer.send(message(ICCN, *WINDOWS_10.l2tp.iccn), number)
         assert zlb.kind == 0
         opened, session = events(lns)
         assert isinstance(opened, TunnelOpened)
