@@ -10,9 +10,12 @@ from ppp.events import LinkClosed, LinkOpened, NetworkOpened, Reason
 from ppp.frame import Frame
 from ppp.mschapv2 import generate_authenticator_response, generate_nt_response, nt_password_hash
 from ppp.packet import Packet
+from tests.support.native.profile import MAGIC as MAGIC_NUMBER
+from tests.support.native.profile import Options, Profile
+from tests.support.native.profiles import ANDROID_7, ANDROID_10, MACOS, STRONGSWAN, WINDOWS_10
 from tests.support.ppp import ASSIGNMENT, NAME, PASSWORD, Sent, Server, configure, read
 
-MRU, ACCM, AUTH, MAGIC, PFC, ACFC, CALLBACK, MRRU, ENDPOINT = 1, 2, 3, 5, 7, 8, 13, 17, 19
+MRU, AUTH, MAGIC, PFC, ACFC = 1, 3, 5, 7, 8
 VJ, ADDRESS, DNS1, NBNS1, DNS2, NBNS2 = 2, 3, 129, 130, 131, 132
 CCP, IPV6CP, ACSCP = Protocol(0x80FD), Protocol(0x8057), Protocol(0x8235)
 REQUEST = Code.CONFIGURE_REQUEST
@@ -23,6 +26,11 @@ ASSIGNED, OWN, DNS = "0a09000a", "0a090001", "0a090035"
 
 def lcp(identifier: int, *options: tuple[int, str]) -> Sent:
     return configure(Protocol.LCP, REQUEST, identifier, *options)
+
+
+def numbered(options: Options, magic: str) -> list[tuple[int, str]]:
+    """Return options with a magic number in its place."""
+    return [(kind, magic if text == MAGIC_NUMBER else text) for kind, text in options]
 
 
 def ipcp(identifier: int, *options: tuple[int, str]) -> Sent:
@@ -69,38 +77,31 @@ def is_network_open(server: Server) -> bool:
     return opened in server.events and not any(isinstance(e, LinkClosed) for e in server.events)
 
 
-@pytest.mark.parametrize(
-    "multilink",
-    [
-        [],
-        [(MRRU, "064e"), (ENDPOINT, "011d161f228c70460fa9")],
-    ],
-)
-def test_windows(multilink: list[tuple[int, str]]) -> None:
+@pytest.mark.parametrize("unwanted", [1, 3], ids=["callback", "callback and multilink"])
+def test_windows(unwanted: int) -> None:
     """Windows 7 to 11: one Identifier counter for all protocols, beginning with 0."""
     server = Server()
     ours = server.start()
-    basic = [(MRU, "0578"), (MAGIC, "16c02943"), (PFC, ""), (ACFC, "")]
-    first = lcp(0, *basic, (CALLBACK, "06"), *multilink)
+    options = numbered(WINDOWS_10.ppp.lcp, "16c02943")
+    basic, more = options[:4], options[4 : 4 + unwanted]
+    first = lcp(0, *basic, *more)
     again, refused = server.give(first)
     assert again == ours
-    assert refused == reject(first, (CALLBACK, "06"), *multilink)
+    assert refused == reject(first, *more)
     second = lcp(1, *basic)
     assert server.give(second) == [acked(second)]
     (challenge,) = server.give(acked(ours))
     magic = bytes.fromhex("16c02943")
-    texts = (b"MSRASV5.20", b"MSRAS-0-WIN-LIIRCM8BRIK", bytes(range(200, 216)))
-    for identifier, text in enumerate(texts, 2):
+    for identifier, text in enumerate(WINDOWS_10.ppp.identifications, 2):
         assert server.give(identification(identifier, magic, text)) == []
     response, expected = mschapv2_response(challenge, b"CORP\\alice")
     success, own = server.give(response)
     assert success.code == ChapCode.SUCCESS
     assert success.data.startswith(expected + b" M=")
     assert own == configure(Protocol.IPCP, REQUEST, own.identifier, (ADDRESS, OWN))
-    protocol_reject(server, configure(IPV6CP, REQUEST, 5, (1, "30665a7e8623e95b")))
-    protocol_reject(server, configure(CCP, REQUEST, 6, (18, "01000001")))
-    names = [(ADDRESS, ZERO), (DNS1, ZERO), (NBNS1, ZERO), (DNS2, ZERO), (NBNS2, ZERO)]
-    wish = ipcp(7, *names)
+    for identifier, (protocol, wanted) in enumerate(WINDOWS_10.ppp.before, 5):
+        protocol_reject(server, configure(Protocol(protocol), REQUEST, identifier, *wanted))
+    wish = ipcp(7, *WINDOWS_10.ppp.ipcp)
     assert server.give(wish) == [reject(wish, (NBNS1, ZERO), (DNS2, ZERO), (NBNS2, ZERO))]
     wish = ipcp(8, (ADDRESS, ZERO), (DNS1, ZERO))
     assert server.give(wish) == [nak(wish, (ADDRESS, ASSIGNED), (DNS1, DNS))]
@@ -153,8 +154,7 @@ def test_pppd() -> None:
     server = Server()
     ours = server.start()
     server.wait(0.37)
-    options = [(MRU, "0578"), (ACCM, ZERO), (MAGIC, "8483cebe")]
-    request = lcp(1, *options)
+    request = lcp(1, *numbered(STRONGSWAN.ppp.lcp, "8483cebe"))
     assert server.give(request) == [ours, acked(request)]
     (challenge,) = server.give(acked(ours))
     assert server.now < 0.4, "the client has waited for nothing"
@@ -177,7 +177,7 @@ def test_macos() -> None:
     """macOS and iOS: no MRU, since 1500 is the default; ACSCP for routes."""
     server = Server()
     ours = server.start()
-    request = lcp(1, (ACCM, ZERO), (MAGIC, "35b2a7f1"), (PFC, ""), (ACFC, ""))
+    request = lcp(1, *numbered(MACOS.ppp.lcp, "35b2a7f1"))
     assert server.give(request)[-1] == acked(request)
     own = login(server, ours)
     assert LinkOpened(1500, LinkConfig().methods[0]) in server.events
@@ -198,16 +198,17 @@ def test_ios_with_an_empty_option_list() -> None:
     assert login(server, ours).protocol is Protocol.IPCP
 
 
-@pytest.mark.parametrize(("mru", "mtu"), [("0578", 1400), ("04f6", 1270)])
-def test_android(mru: str, mtu: int) -> None:
+@pytest.mark.parametrize(("profile", "mtu"), [(ANDROID_7, 1400), (ANDROID_10, 1270)], ids=str)
+def test_android(profile: Profile, mtu: int) -> None:
     """Android up to 12: pppd with deflate and BSD compression and Van Jacobson's."""
     server = Server()
     ours = server.start()
-    request = lcp(1, (MRU, mru), (ACCM, ZERO), (MAGIC, "e318c6fc"), (PFC, ""), (ACFC, ""))
+    request = lcp(1, *numbered(profile.ppp.lcp, "e318c6fc"))
     assert server.give(request)[-1] == acked(request)
     own = login(server, ours)
-    protocol_reject(server, configure(CCP, REQUEST, 1, (26, "7800"), (24, "7800"), (21, "2f")))
-    wish = ipcp(1, (VJ, "002d0f01"), (ADDRESS, ZERO), (DNS1, ZERO), (DNS2, ZERO))
+    ((_, compressions),) = profile.ppp.before
+    protocol_reject(server, configure(CCP, REQUEST, 1, *compressions))
+    wish = ipcp(1, *profile.ppp.ipcp)
     assert server.give(wish) == [reject(wish, (VJ, "002d0f01"), (DNS2, ZERO))]
     wish = ipcp(2, (ADDRESS, ZERO), (DNS1, ZERO))
     assert server.give(wish) == [nak(wish, (ADDRESS, ASSIGNED), (DNS1, DNS))]
