@@ -128,6 +128,8 @@ def test_a_client_that_can_do_no_more_is_refused_with_a_hint(profile: Profile) -
     (line, *_) = [line for line in lab.server.log if line.trouble]
     wanted = "perfect forward secrecy must be off" if profile is MIKROTIK else "'legacy' would"
     assert wanted in str(line)
+    lab.run(90)
+    assert_forgotten(lab)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=str)

@@ -22,7 +22,14 @@ from tests.support.native.lac import Lac, State
 from tests.support.native.main_mode import MainMode
 from tests.support.native.ppp import PppClient
 from tests.support.native.profile import Profile
-from tests.support.native.profiles import ANDROID_7, LIBRESWAN, MACOS, PROFILES, WINDOWS_10
+from tests.support.native.profiles import (
+    ANDROID_7,
+    LIBRESWAN,
+    MACOS,
+    PROFILES,
+    WINDOWS_10,
+    WINDOWS_XP,
+)
 from tests.support.native.program import Program
 from tests.support.native.quick_mode import QuickMode
 from tests.support.ppp import Sent, configure
@@ -36,7 +43,9 @@ NOTE = Payload(PayloadType.NOTIFY, Notification(NotifyType.CONNECTED).build())
 class Exchange:
     """A main mode with our server, message by message."""
 
-    def __init__(self, profile: Profile, **settings: object) -> None:
+    def __init__(self, profile: Profile, seen: Path = THEIRS, **settings: object) -> None:
+        """`seen` is the path as the server sees it."""
+        self.seen = seen
         self.server = Ike(config(policy=LEGACY, **settings), Random(2).randbytes)
         entropy = Random(1).randbytes
         self.main = MainMode(profile.phase1, PSK, OURS, entropy, first_contact=True)
@@ -44,7 +53,7 @@ class Exchange:
 
     def answer(self) -> bytes:
         assert self.message is not None
-        self.server.receive(self.message, THEIRS, 0.0)
+        self.server.receive(self.message, self.seen, 0.0)
         (datagram, *_) = self.server.datagrams_to_send()
         return datagram.data
 
@@ -134,6 +143,28 @@ def test_libreswan_wants_the_address_that_it_dialled() -> None:
         exchange.main.receive(exchange.answer(), OURS)
 
 
+@pytest.mark.parametrize(
+    ("profile", "nat_d", "mode", "nat_oa"),
+    [(MACOS, 20, 4, 21), (WINDOWS_10, 20, 4, 21), (WINDOWS_XP, 130, 61444, 131)],
+    ids=str,
+)
+def test_numbers_of_nat_traversal(profile: Profile, nat_d: int, mode: int, nat_oa: int) -> None:
+    """RFC 3947 section 9 and its draft 02; the simulators take them from `ipsec.natt`."""
+    exchange = Exchange(profile, seen=THEIRS._replace(peer=Address("198.51.100.99", 40000)))
+    exchange.go_on()
+    assert exchange.message is not None
+    assert [item.type for item in clear(exchange.message).items] == [4, 10, nat_d, nat_d]
+    exchange.go_on()
+    assert exchange.main.nat.ours
+    assert exchange.main.path.local.port == 4500
+    quick = QuickMode(profile.phase2, exchange.main, 1, bytes(16), 1701, Random(3).randbytes)
+    assert [item.type for item in quick._nat_oa] == [nat_oa, nat_oa]
+    for proposal in quick._offer.proposals:
+        for transform in proposal.transforms:
+            modes = [one.number for one in transform.attributes if one.type == 4]
+            assert modes == [mode]
+
+
 @pytest.mark.parametrize("profile", PROFILES, ids=str)
 def test_message_2_of_quick_mode(profile: Profile) -> None:
     exchange = Exchange(profile)
@@ -210,16 +241,19 @@ def test_mtpd_takes_nothing_that_does_not_acknowledge_its_last_message() -> None
 
 
 def test_mtpd_waits_for_each_zlb() -> None:
+    """After SCCRP macOS would have sent its ICRQ, after ICRP the call would be up."""
     lac, program = lac_of(ANDROID_7)
-    lac.receive(sccrp(lac))
-    assert lac.state is State.SCCCN, "macOS would have sent its ICRQ by now"
-    lac.receive(control(lac.tunnel_id, 0, 1, 2))
-    assert lac.state is State.ICRQ
     icrp = message(ICRP, avp(14, u16(88)))
-    lac.receive(control(lac.tunnel_id, lac.session_id, 1, 3, icrp))
-    assert (lac.state, program.calls) == (State.ICCN, 0)
-    lac.receive(control(lac.tunnel_id, 0, 2, 4))
-    assert (lac.state, program.calls) == (State.UP, 1)
+    states = []
+    for answer in (
+        sccrp(lac),
+        control(lac.tunnel_id, 0, 1, 2),
+        control(lac.tunnel_id, lac.session_id, 1, 3, icrp),
+        control(lac.tunnel_id, 0, 2, 4),
+    ):
+        lac.receive(answer)
+        states.append((lac.state, program.calls))
+    assert states == [(State.SCCCN, 0), (State.ICRQ, 0), (State.ICCN, 0), (State.UP, 1)]
     kinds = [parse_control(sent).kind for sent in program.sent]
     assert kinds == [1, 3, 10, 12], "one message for each answer, and no ZLB between"
 

@@ -172,6 +172,7 @@ LIBRESWAN_VENDOR_IDS: Final = [
 MIKROTIK: Final[list[Suite]] = [
     (cipher, SHA1, group) for group in (14, 2) for cipher in (AES128, TRIPLE_DES)
 ]
+# [R]
 MIKROTIK_VENDOR_IDS: Final = [
     "4a131c81070358455c5728f20e95452f",
     "90cb80913ebb696e086381b5ec427b1f",

@@ -37,6 +37,8 @@ class Layout(NamedTuple):
     kilobytes: int = 0
 
 
+# [R] the order for Windows and libreswan, [C] the lengths for Windows; [S] racoon; [L] strongSwan,
+# recorded (tests/captures/data/golden)
 WINDOWS_IKE: Final = Layout("cipher key hash group method seconds", 28800, long=True)
 WINDOWS_ESP: Final = Layout("mode key hmac seconds kilobytes", 3600, long=True, kilobytes=250000)
 RACOON_IKE: Final = "seconds cipher key method hash group"
