@@ -94,9 +94,12 @@ class MainModes:
     def expired(self, mode: MainMode) -> None:
         """Forget a stranger's main mode that did not go on."""
         self.half_open.remove(mode)
-        if mode.state is State.KE_ANSWERED and not mode.failures:
+        if mode.state is State.SA_ANSWERED:
+            hint = "do our answers from UDP port 500 reach the client?"
+            self._tell_refusal(mode, mode.path, "message 3 never came", hint, timed_out=True)
+        elif mode.state is State.KE_ANSWERED and not mode.failures:
             hint = "is UDP port 4500 open?" if mode.nat.found else ""
-            self._tell_failure(mode.path, None, "message 5 never came", hint)
+            self._tell_refusal(mode, mode.path, "message 5 never came", hint, timed_out=True)
 
     def unanswered(self, mode: MainMode) -> None:
         """Give up a main mode of ours that gets no answer."""
@@ -125,7 +128,9 @@ class MainModes:
         if len(self._peers) >= context.config.peer_limit and not self._peers.is_known(path):
             raise DropError(Drop.NO_ROOM)
         cookie = message.header.cookies.initiator
-        return MainMode(context.config, context.entropy, False, cookie, path)
+        mode = MainMode(context.config, context.entropy, False, cookie, path)
+        mode.began = now
+        return mode
 
     def _answer(self, mode: MainMode, raw: bytes, message: Incoming, now: float) -> None:
         """Take a step as responder."""
@@ -158,7 +163,7 @@ class MainModes:
         if mode.state is State.START and not self.half_open.add(mode, now):
             raise DropError(Drop.NO_ROOM)
         context.send(answer, message.path)
-        self._tell_failure(message.path, None, error.why, error.hint)
+        self._tell_refusal(mode, message.path, error.why, error.hint)
         if mode.failures >= MAX_FAILURES:
             self.half_open.remove(mode)
 
@@ -191,6 +196,14 @@ class MainModes:
         self._context.answered(mode)
         del self._ours[mode.cookies.initiator]
         return self._numbers.pop(mode)
+
+    def _tell_refusal(
+        self, mode: MainMode, path: Path, why: str, hint: str, timed_out: bool = False
+    ) -> None:
+        negotiation = mode.negotiation
+        self._context.tell(
+            NegotiationFailed(path, None, MAIN_MODE, why, hint, negotiation, timed_out)
+        )
 
     def _tell_failure(self, path: Path, number: int | None, why: str, hint: str) -> None:
         self._context.tell(NegotiationFailed(path, number, MAIN_MODE, why, hint))

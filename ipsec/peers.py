@@ -15,6 +15,7 @@ from ipsec.constants import IKE_PORT, PayloadType, ProtocolId
 from ipsec.context import Context, Timer
 from ipsec.dpd import Liveness
 from ipsec.events import (
+    Negotiation,
     PathChanged,
     PeerAuthenticated,
     PeerClosed,
@@ -145,7 +146,8 @@ class Peers:
         if sa.initiator:
             self._context.deadlines.set((Timer.IKE_RENEWAL, sa), now + RENEWAL * seconds)
         if peer is None:
-            self._create(sa, number or self.new_id(), mode.path, now)
+            negotiation = None if mode.initiator else mode.negotiation
+            self._create(sa, number or self.new_id(), mode.path, negotiation, now)
         else:
             self._attach(sa, peer, now)
         return sa
@@ -167,7 +169,7 @@ class Peers:
             return
         peer.isakmp_sas.remove(sa)
         self.close(peer, Why.INITIAL_CONTACT)
-        self._create(sa, self.new_id(), peer.path, now)
+        self._create(sa, self.new_id(), peer.path, None, now)
 
     def remove_isakmp_sa(self, sa: IsakmpSa) -> None:
         """Forget an ISAKMP SA; the pairs negotiated under it live on."""
@@ -310,13 +312,19 @@ class Peers:
 
     # Making and telling.
 
-    def _create(self, sa: IsakmpSa, number: int, path: Path, now: float) -> None:
+    def _create(
+        self, sa: IsakmpSa, number: int, path: Path, negotiation: Negotiation | None, now: float
+    ) -> None:
         context = self._context
         liveness = Liveness(int.from_bytes(context.entropy(4), "big"))
         peer = Peer(number, path, sa, liveness)
         self.by_id[number] = peer
         self._places.setdefault(path, []).append(peer)
-        context.tell(PeerAuthenticated(number, path, peer.identity, peer.algorithms, peer.client))
+        context.tell(
+            PeerAuthenticated(
+                number, path, peer.identity, peer.algorithms, peer.client, negotiation
+            )
+        )
         self._attach(sa, peer, now)
 
     def _attach(self, sa: IsakmpSa, peer: Peer, now: float) -> None:

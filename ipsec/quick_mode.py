@@ -48,7 +48,7 @@ from ipsec.offers import EspOffer, esp_transform, read_esp_offer, read_lifetimes
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification, read_notifications
 from ipsec.phase1_keys import NONCE_LENGTH, read_nonce, shared_secret
-from ipsec.policy import SPI_LENGTH, choose_esp
+from ipsec.policy import SPI_LENGTH, choose_esp, offered_esp
 from ipsec.proposals import Attribute, Proposal, SecurityAssociation
 from ipsec.protection import hashed, verify_hash
 from ipsec.sa_pair import KeySource, SaPair
@@ -80,6 +80,7 @@ class Received(Enum):
 class QuickMode:
     """One quick mode under `sa`. There is a `pair` from ANSWERED or ESTABLISHED on.
 
+    `offered` and `chosen` are what the peer's message 1 was about.
     Nothing in a message is looked at before its HASH was found to be right.
     """
 
@@ -93,9 +94,11 @@ class QuickMode:
         "_nr",
         "_offered",
         "_spi",
+        "chosen",
         "initiator",
         "last",
         "message_id",
+        "offered",
         "pair",
         "sa",
         "state",
@@ -119,6 +122,8 @@ class QuickMode:
         self.state = State.START
         self.last = LastMessages()
         self.pair: SaPair | None = None
+        self.offered: tuple[EspOffer | None, ...] = ()
+        self.chosen: EspOffer | None = None
 
     def start(self, path: Path, ours: Identification, theirs: Identification) -> bytes:
         """Return message 1, for traffic between these two."""
@@ -166,8 +171,9 @@ class QuickMode:
     def _answer(self, payloads: Payloads, path: Path) -> bytes:
         self._ni = read_nonce(payloads)
         offered = SecurityAssociation.parse(Reader(payloads.the(PayloadType.SA)))
+        self.offered = offered_esp(offered)
         choice = choose_esp(offered, self._config.policy, self._modes(path))
-        offer = choice.offer
+        self.chosen = offer = choice.offer
         theirs, ours = self._read_identities(payloads, path)
         self._nr = self._entropy(NONCE_LENGTH)
         answer = [

@@ -5,7 +5,7 @@ from typing import Final
 from ipsec.constants import L2TP_PORT, PROTOCOL_UDP, NotifyType, PayloadType, ProtocolId
 from ipsec.context import Context
 from ipsec.errors import Drop, DropError, NotifyError
-from ipsec.events import NegotiationFailed, Why
+from ipsec.events import EspOffered, NegotiationFailed, Why
 from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload
@@ -67,11 +67,13 @@ class QuickModes:
         except NotifyError as error:
             self._keep(sa, mode)
             self._peers.heard(sa.peer, message.path, now)
+            self._tell_offer(mode)
             self._refuse(mode, raw, message.path, error)
             return
         mode.last.remember(raw, answer)
         self._keep(sa, mode)
         self._peers.heard(sa.peer, message.path, now)
+        self._tell_offer(mode)
         self._go_on(mode, answer, message.path, now)
 
     def used(self, pair: SaPair) -> None:
@@ -85,7 +87,7 @@ class QuickModes:
 
     def unanswered(self, mode: QuickMode) -> None:
         """Give up a quick mode that gets no answer."""
-        self._fail(mode, f"no answer to {mode.state.value}", "")
+        self._fail(mode, f"no answer to {mode.state.value}", "", timed_out=True)
 
     def refused(self, sa: IsakmpSa, notification: Notification) -> None:
         """Take a notification of the peer, by which it may have refused what we offered."""
@@ -127,11 +129,19 @@ class QuickModes:
         self._context.send(answer, path)
         self._fail(mode, error.why, error.hint)
 
-    def _fail(self, mode: QuickMode, why: str, hint: str) -> None:
+    def _tell_offer(self, mode: QuickMode) -> None:
+        """Report what message 1 offered, once; a quick mode that is over keeps little."""
+        if mode.offered:
+            self._context.tell(EspOffered(mode.sa.peer.id, mode.offered, mode.chosen))
+            mode.offered = ()
+
+    def _fail(self, mode: QuickMode, why: str, hint: str, timed_out: bool = False) -> None:
         mode.state = State.FAILED
         peer, pair = mode.sa.peer, mode.pair
         self._context.answered(mode)
-        self._context.tell(NegotiationFailed(peer.path, peer.id, QUICK_MODE, why, hint))
+        self._context.tell(
+            NegotiationFailed(peer.path, peer.id, QUICK_MODE, why, hint, timed_out=timed_out)
+        )
         if pair is not None and pair.spi in peer.pairs:
             self._peers.delete_pair(pair, Why.NEGOTIATION_FAILED)
         if mode.initiator and not peer.pairs:
