@@ -54,7 +54,7 @@ class PeerAuthenticated:
     identity: Identification
     algorithms: str
     client: str
-    negotiation: Negotiation | None
+    negotiation: Negotiation | None = None
 
 
 @dataclass(frozen=True, slots=True)

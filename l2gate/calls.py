@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aaa import Department, Lease
+from l2gate.history import Attempt
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
 from l2tp.constants import CallResult
@@ -36,6 +37,7 @@ class Call:
     flow: Flow
     peer: Peer
     host_name: str
+    attempt: Attempt
     link: Link
     since: float
     state: CallState = CallState.NEGOTIATING

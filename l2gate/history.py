@@ -6,8 +6,20 @@ of the protocols to read them.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, NamedTuple
 
+from ipsec.path import Address
 from l2gate.events import Noted, Stage
+
+LONGEST_TEXT: Final = 2000
+"""Characters that are kept of a line of the log."""
+
+
+class Mend(NamedTuple):
+    """What to do about trouble, and the error number that Windows shows; None where none."""
+
+    text: str = ""
+    windows: int | None = None
 
 
 class Reached(StrEnum):
@@ -39,8 +51,9 @@ class Attempt:
     is what the log says about the trouble it met last, `mend` what to do about it, `windows`
     the number that Windows shows its user; `end` is how the call ended, or the peer where there
     was none. `cookie` is the initiator's, in hexadecimal; `client` the software by its vendor
-    ids; what was offered stands in the client's order. `login` is the name as typed, `user` the
-    one that was proven. Octets are those of inner packets of calls that have ended.
+    ids; what was offered stands in the client's order; `esp` says that an ESP packet came.
+    `login` is the name as typed, `user` the one that was proven. Octets are those of inner
+    packets of calls that have ended.
     """
 
     id: int
@@ -54,6 +67,7 @@ class Attempt:
     client: str = ""
     identity: str = ""
     nat: str = ""
+    esp: bool = False
     ike_offered: tuple[str, ...] = ()
     ike_chosen: str = ""
     esp_offered: tuple[str, ...] = ()
@@ -100,17 +114,16 @@ class Attempt:
         self,
         stage: Stage,
         text: str,
-        trouble: bool = False,
-        mend: str = "",
-        windows: int | None = None,
+        mend: Mend | None = None,
         session: int | None = None,
         user: str = "",
     ) -> Noted:
-        """Return a line for the log; if it tells of trouble, remember it in the same words."""
-        if trouble:
-            self.why, self.mend, self.windows = text, mend, windows
-        peer = f"{self.host}:{self.port}"
-        return Noted(stage, text, peer, user, session, trouble, mend, windows, self.id)
+        """Return a line for the log; with `mend` it is trouble, remembered in the same words."""
+        if mend is not None:
+            self.why, self.mend, self.windows = text[:LONGEST_TEXT], mend.text, mend.windows
+        peer = str(Address(self.host, self.port))
+        trouble, what_to_do = mend is not None, mend or Mend()
+        return Noted(stage, text, peer, user, session, trouble, *what_to_do, self.id)
 
     def absorb(self, older: "Attempt") -> None:
         """Stand for an older attempt that failed alike, too."""

@@ -14,7 +14,15 @@ from ipsec import groups, protection
 from ipsec.constants import EncryptionAlgorithm, GroupDescription, PayloadType
 from ipsec.crypto import Phase1Cipher
 from ipsec.endpoint import Ike
-from ipsec.events import Event, PeerAuthenticated, PeerClosed, SaConfirmed, SaDeleted, SaInstalled
+from ipsec.events import (
+    EspOffered,
+    Event,
+    PeerAuthenticated,
+    PeerClosed,
+    SaConfirmed,
+    SaDeleted,
+    SaInstalled,
+)
 from ipsec.message import Header, Payload, Payloads, parse_message
 from ipsec.path import Address, Path
 from ipsec.payloads import Delete, Identification, OriginalAddress
@@ -147,11 +155,11 @@ def test_replay(session: Session) -> None:
     events: list[Event] = []
     while (event := ike.next_event()) is not None:
         events.append(event)
-    kinds = [PeerAuthenticated, SaInstalled, SaDeleted, PeerClosed]
+    kinds = [PeerAuthenticated, EspOffered, SaInstalled, SaDeleted, PeerClosed]
     if not session.encapsulated:
-        kinds.insert(2, SaConfirmed)  # else message 3 follows from a message 2 that is not ours
+        kinds.insert(3, SaConfirmed)  # else message 3 follows from a message 2 that is not ours
     assert [type(event) for event in events] == kinds
-    installed = events[1]
+    installed = events[2]
     assert isinstance(installed, SaInstalled)
     assert installed.encapsulated == session.encapsulated
     assert installed.original_address == ("10.1.0.2" if session.encapsulated else None)

@@ -1,9 +1,11 @@
 """Main Mode as it should be: what each message of the responder holds."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from ipsec.config import IKE_OFFERS
 from ipsec.constants import IdType, NotifyType, PayloadType
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop, NotifyError
@@ -71,13 +73,20 @@ def test_message_6_names_the_address_that_was_dialled() -> None:
     caller.establish()
     assert caller.mode.identity == Identification.of_address(SERVER)
     (event,) = caller.events()
-    assert event == PeerAuthenticated(
+    assert isinstance(event, PeerAuthenticated)
+    assert replace(event, negotiation=None) == PeerAuthenticated(
         1,
         Path(Address(SERVER, 500), Address(CLIENT, 500)),
         Identification.of_address(CLIENT),
         "AES_CBC-256/SHA2_256/ECP_256, no NAT",
         "unknown software",
     )
+    about = event.negotiation
+    assert about is not None
+    assert (about.cookie, about.client) == (caller.mode.cookies.initiator, "unknown software")
+    assert tuple(offer.suite for offer in about.offered if offer) == IKE_OFFERS
+    assert about.chosen == about.offered[0]
+    assert about.heard
 
 
 def test_the_identity_that_we_send_can_be_set() -> None:

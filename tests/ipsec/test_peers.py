@@ -14,6 +14,7 @@ from ipsec.constants import (
 )
 from ipsec.endpoint import Ike
 from ipsec.events import (
+    EspOffered,
     NegotiationFailed,
     PathChanged,
     PeerAuthenticated,
@@ -65,7 +66,7 @@ def test_a_new_main_mode_from_the_same_place_is_the_same_peer() -> None:
     first = Caller(ike, seed=1)
     first.establish()
     first.complete(first.quick_mode())
-    assert kinds(first) == [PeerAuthenticated, SaInstalled, SaConfirmed]
+    assert kinds(first) == [PeerAuthenticated, EspOffered, SaInstalled, SaConfirmed]
     second = Caller(ike, seed=2)
     second.establish()
     assert kinds(second) == []
@@ -73,7 +74,7 @@ def test_a_new_main_mode_from_the_same_place_is_the_same_peer() -> None:
     assert (peer.isakmp_sas, len(peer.pairs)) == (2, 1)
     second.complete(second.quick_mode(spi=0x2000))
     first.complete(first.quick_mode(spi=0x3000))
-    assert kinds(second) == [SaInstalled, SaConfirmed] * 2
+    assert kinds(second) == [EspOffered, SaInstalled, SaConfirmed] * 2
     assert len(ike.snapshot().peers[0].pairs) == 3
 
 

@@ -87,8 +87,9 @@ class Lab:
         psk: bytes = PSK,
         password: str = PASSWORD,
         host_name: str = "laptop",
+        prepare: Callable[[ClientHost], None] = lambda client: None,
     ) -> ClientHost:
-        """Put a client that wants to log in at an address, and let it begin."""
+        """Put a client that wants to log in at an address, `prepare` it, and let it begin."""
         client = ClientHost(
             host,
             SERVER,
@@ -97,6 +98,7 @@ class Lab:
             self.simulation.entropy(),
             host_name=host_name,
         )
+        prepare(client)
         self.simulation.add(client, host, nat)
         client.connect(self.simulation.now)
         return client
