@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from aaa import leases
-from ipsec import exchange, isakmp_sa, main_mode, main_modes, message, peers
+from ipsec import exchange, isakmp_sa, main_mode, main_modes, message, peers, policy
 from ipsec.config import IkeConfig
-from l2gate import batch, control, switchboard
+from l2gate import attempts, batch, control, fleet, operations, switchboard
 from l2gate.configuration import load
 from l2gate.settings import ike_config, lns_config
 from l2tp.config import L2tpConfig
@@ -38,6 +38,13 @@ CODE = {
     "time of a call without an open network": switchboard.OPENING,
     "addresses remembered for their last users, a pool": leases.REMEMBERED,
     "known origins of datagrams, a socket": batch._KNOWN_PATHS,
+    "records of attempts of clients that are gone": attempts.MAX_ENDED,
+    "records of main modes of strangers, all": attempts.MAX_STRANGERS,
+    "records of main modes of strangers, one address": attempts.MAX_STRANGERS_PER_HOST,
+    "attempts in one answer of `l2gate attempts`": operations.MOST_ATTEMPTS,
+    "different offers of clients that have the pre-shared key": fleet.MAX_OFFERS,
+    "different offers of strangers": fleet.MAX_STRANGE_OFFERS,
+    "transforms of an offer that are reported": policy.MAX_OFFERS,
     "clients of the control socket": control.MAX_CLIENTS,
 }
 
