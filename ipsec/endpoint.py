@@ -21,9 +21,10 @@ from ipsec.main_mode import MainMode
 from ipsec.main_modes import MainModes
 from ipsec.message import parse_message
 from ipsec.path import Address, Datagram, Path
-from ipsec.peers import RENEWAL, VOLUME_INTERVAL, Peer, Peers
+from ipsec.peers import Peer, Peers
 from ipsec.quick_mode import QuickMode
 from ipsec.quick_modes import QuickModes
+from ipsec.renewals import Renewals
 from ipsec.sa_pair import SaPair
 from ipsec.udpencap import KEEPALIVE, strip_marker
 from wire import DecodeError, Entropy, LocalError
@@ -65,7 +66,14 @@ class Ike:
     datagrams to send, events to take, and another `next_timeout()`.
     """
 
-    __slots__ = ("_context", "_informational", "_main_modes", "_peers", "_quick_modes")
+    __slots__ = (
+        "_context",
+        "_informational",
+        "_main_modes",
+        "_peers",
+        "_quick_modes",
+        "_renewals",
+    )
 
     def __init__(self, config: IkeConfig, entropy: Entropy) -> None:
         self._context = Context(config, entropy)
@@ -73,6 +81,7 @@ class Ike:
         self._quick_modes = QuickModes(self._context, self._peers)
         self._main_modes = MainModes(self._context, self._peers, self._quick_modes)
         self._informational = Informational(self._context, self._peers, self._quick_modes)
+        self._renewals = Renewals(self._context, self._peers, self._main_modes, self._quick_modes)
 
     # What comes in.
 
@@ -157,15 +166,15 @@ class Ike:
                     if not self._context.resend(mode, now):
                         self._quick_modes.unanswered(mode)
                 case Timer.IKE_END, IsakmpSa() as sa:
-                    self._peers.end_isakmp_sa(sa)
+                    self._peers.end_isakmp_sa(sa, now)
                 case Timer.IKE_RENEWAL, IsakmpSa() as sa:
-                    self._main_modes.start(sa.peer.path, sa.peer.id, now)
+                    self._renewals.renew_isakmp_sa(sa, now)
                 case Timer.ESP_END, SaPair() as pair:
-                    self._end(pair)
+                    self._renewals.end_pair(pair, now)
                 case Timer.ESP_RENEWAL, SaPair() as pair:
-                    self._renew(pair, now)
+                    self._renewals.renew_pair(pair, now)
                 case Timer.VOLUME, _:
-                    self._check_volumes(now)
+                    self._renewals.check_volumes(now)
                 case Timer.LIVENESS, Peer() as peer:
                     self._informational.check_liveness(peer, now)
                 case Timer.KEEPALIVE, Peer() as peer:
@@ -224,25 +233,6 @@ class Ike:
         if peer is None:
             raise LocalError(f"there is no peer {number}")
         return peer
-
-    def _end(self, pair: SaPair) -> None:
-        peer = self._peers.by_spi[pair.spi][1]
-        self._peers.delete_pair(pair, Why.EXPIRED)
-        self._peers.close_if_empty(peer, Why.EXPIRED)
-
-    def _renew(self, pair: SaPair, now: float) -> None:
-        peer = self._peers.by_spi[pair.spi][1]
-        if peer.newest is not None and not pair.renewed:
-            self._quick_modes.start(peer.newest, now, pair)
-
-    def _check_volumes(self, now: float) -> None:
-        for pair, _ in list(self._peers.by_spi.values()):
-            if pair.volume >= 1:
-                self._end(pair)
-            elif pair.volume >= RENEWAL and pair.initiator:
-                self._renew(pair, now)
-        if self._peers.by_spi:
-            self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
 
     def _keep_alive(self, peer: Peer, now: float) -> None:
         """Send a NAT keepalive, which is never answered and proves nothing (RFC 3948 section 4)."""

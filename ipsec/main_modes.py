@@ -42,7 +42,7 @@ class MainModes:
         self.half_open = HalfOpen(context)
 
     def start(self, path: Path, number: int, now: float) -> None:
-        """Begin a main mode with peer `number`; a new peer gets a quick mode after it."""
+        """Begin a main mode with peer `number`; one without ESP SAs gets a quick mode after it."""
         context = self._context
         cookie = context.entropy(COOKIE_LENGTH)
         mode = MainMode(context.config, context.entropy, True, cookie, path)
@@ -50,6 +50,10 @@ class MainModes:
         self._numbers[mode] = number
         first = mode.start(initial_contact=number not in self._peers.by_id)
         context.request(mode, first, path, now)
+
+    def is_calling(self, number: int) -> bool:
+        """Say whether a main mode of ours with peer `number` is under way."""
+        return number in self._numbers.values()
 
     def receive(self, raw: bytes, message: Incoming, now: float) -> None:
         """Take a message of a main mode; `raw` is all of it. Raises DecodeError."""
@@ -103,8 +107,11 @@ class MainModes:
         number = self._forget(mode)
         why = f"no answer to {mode.state.value}" + (f"; {mode.rumour}" if mode.rumour else "")
         self._tell_failure(mode.path, number, why, "")
+        peer = self._peers.by_id.get(number)
         if mode.initial_contact:
             self._context.tell(PeerClosed(number, Why.NEGOTIATION_FAILED))
+        elif peer is not None and not peer.pairs:
+            self._peers.close(peer, Why.NEGOTIATION_FAILED, tell_peer=True)
 
     def forget_peer(self, number: int) -> None:
         """Drop the main modes of ours with a peer that is being closed."""
@@ -174,12 +181,13 @@ class MainModes:
             self._context.request(mode, answer, mode.path, now)
             return
         number = self._forget(mode)
-        if mode.initial_contact:
-            self._quick_modes.start(self._peers.authenticated(mode, number, now), now)
-        elif number in self._peers.by_id:
-            sa = self._peers.authenticated(mode, number, now)
-            for older in [older for older in sa.peer.isakmp_sas if older is not sa]:
-                self._peers.delete_isakmp_sa(older)
+        if not mode.initial_contact and number not in self._peers.by_id:
+            return
+        sa = self._peers.authenticated(mode, number, now)
+        for older in sa.peer.isakmp_sas[:-1]:
+            self._peers.retire(older, now)
+        if not sa.peer.pairs:
+            self._quick_modes.start(sa, now)
 
     def _notification(self, cookies: Cookies, kind: NotifyType) -> bytes:
         """Return a notification in clear (RFC 2408 section 4.8)."""

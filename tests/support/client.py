@@ -242,7 +242,8 @@ class ClientHost:
                 self.peers.remove(event.peer)
                 self._end(ClientState.CLOSED, f"IKE: {event.why.value}")
             case ike.NegotiationFailed():
-                self._end(ClientState.FAILED, f"{event.stage}: {event.why}")
+                if self.state is ClientState.CONNECTING:  # else a renewal, which is tried again
+                    self._end(ClientState.FAILED, f"{event.stage}: {event.why}")
 
     def _on_l2tp_event(self, event: l2tp.Event, now: float) -> None:
         match event:
