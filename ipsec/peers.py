@@ -280,7 +280,7 @@ class Peers:
             self._context.tell(SaConfirmed(pair.sa.peer.id, pair.spi))
 
     def limit(self, pair: SaPair, now: float) -> None:
-        """Let a pair that has carried all that it may live no longer than another needs."""
+        """Let a pair that is used up live no longer than another needs to take its place."""
         end = self._context.deadlines.get((Timer.ESP_END, pair))
         if end is not None and end > now + GRACE:
             self._context.deadlines.set((Timer.ESP_END, pair), now + GRACE)

@@ -70,11 +70,13 @@ class Renewals:
 
     def check_volumes(self, now: float) -> None:
         """Renew pairs that have carried nearly all they may, and limit the time of the others."""
-        for pair, _ in list(self._peers.by_spi.values()):
-            if pair.volume >= 1:
-                self._peers.limit(pair, now)
+        for pair, peer in list(self._peers.by_spi.values()):
+            used_up = pair.volume >= 1
             if pair.volume >= RENEWAL and pair.initiator:
                 self.renew_pair(pair, now)
+                used_up |= peer.sending is not pair
+            if used_up:
+                self._peers.limit(pair, now)
         if self._peers.by_spi:
             self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
 
