@@ -308,10 +308,10 @@ class QuickMode:
         """Tell the initiator where our lifetime is shorter than its own (RFC 2407 4.6.3.1)."""
         attributes = []
         for kind, offered, ours in (
-            (LifeType.SECONDS, offer.seconds, pair.seconds),
+            (LifeType.SECONDS, offer.seconds or DEFAULT_LIFETIME, pair.seconds),
             (LifeType.KILOBYTES, offer.kilobytes, pair.kilobytes),
         ):
-            if ours is not None and offered is not None and ours < offered:
+            if ours is not None and (offered is None or ours < offered):
                 attributes.append(Attribute.short(IpsecAttribute.SA_LIFE_TYPE, kind))
                 attributes.append(Attribute.long(IpsecAttribute.SA_LIFE_DURATION, ours))
         if not attributes:

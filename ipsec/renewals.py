@@ -64,7 +64,7 @@ class Renewals:
         peer = self._peers.by_spi[pair.spi][1]
         self._peers.delete_pair(pair, Why.EXPIRED)
         if pair.initiator and not peer.pairs:
-            self._call(peer, now)
+            self._call_anew(peer, now)
         else:
             self._peers.close_if_empty(peer, Why.EXPIRED)
 
@@ -79,6 +79,13 @@ class Renewals:
                 self._peers.limit(pair, now)
         if self._peers.by_spi:
             self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
+
+    def _call_anew(self, peer: Peer, now: float) -> None:
+        """Count on nothing that there was, and leave the peer to find out what it has lost."""
+        self._main_modes.forget_peer(peer.id)
+        for sa in list(peer.isakmp_sas):
+            self._peers.remove_isakmp_sa(sa)
+        self._main_modes.start(peer.path, peer.id, now)
 
     def _call(self, peer: Peer, now: float) -> None:
         if not self._main_modes.is_calling(peer.id):
