@@ -131,6 +131,17 @@ def test_a_renewal_is_tried_until_it_works() -> None:
         assert len(peer_of(host).isakmp_sas) == 1
 
 
+def test_the_renewal_of_an_isakmp_sa_is_tried_by_itself() -> None:
+    pair = established(config(dpd_interval=None, ike_lifetime=LIFETIME))
+    (old,) = peer_of(pair.client).isakmp_sas
+    run_to(pair, DUE - 1)
+    outage(pair, 60.0)
+    run_to(pair, LIFETIME - 1)
+    (new,) = peer_of(pair.client).isakmp_sas
+    assert new is not old
+    assert peer_of(pair.server).isakmp_sas[-1].cookies == new.cookies
+
+
 def test_a_pair_that_was_renewed_is_not_renewed_again() -> None:
     pair = established()
     run_to(pair, LIFETIME - 1)
@@ -158,7 +169,7 @@ def test_an_isakmp_sa_under_which_nobody_answers_is_replaced() -> None:
     pair = established()
     (gone,) = peer_of(pair.server).isakmp_sas
     pair.server.ike._peers.remove_isakmp_sa(gone)
-    run_to(pair, LIFETIME + 10)
+    run_to(pair, LIFETIME - 10)
     assert len(peer_of(pair.client).isakmp_sas) == 1
     assert peer_of(pair.client).isakmp_sas[0].cookies != gone.cookies
     assert len(pair.client.told(SaInstalled)) == 2
@@ -170,11 +181,14 @@ def test_an_isakmp_sa_under_which_nobody_answers_is_replaced() -> None:
 
 
 def test_who_lost_the_last_pair_calls_anew() -> None:
-    pair = established()
+    lifetime = 1070
+    pair = established(config(dpd_interval=None, esp_lifetime=lifetime))
     number = peer_of(pair.client).id
-    run_to(pair, DUE - 1)
-    outage(pair, LIFETIME - DUE + 10)
+    run_to(pair, RENEWAL * lifetime - 1)
+    outage(pair, (1 - RENEWAL) * lifetime + 11)
     assert not pair.client.pairs
+    whys = [failed.why for failed in pair.client.told(NegotiationFailed)]
+    assert whys == ["no answer to message 1"] * 3, "what was begun before does not count"
     assert pair.simulation.run(20.0, lambda: bool(pair.client.pairs))
     assert peer_of(pair.client).id == number
     pair.exchange()
@@ -289,7 +303,7 @@ def test_a_responder_waits_for_the_initiator_to_renew_what_is_used_up() -> None:
 
 def test_each_isakmp_sa_is_asked_under_in_turn() -> None:
     """The peer may not have one whose message 6 was lost; it need not be taken for dead."""
-    pair = Pair(client=config(), server=config())
+    pair = Pair(client=QUIET, server=config())
     pair.establish()
     pair.client.ike.rekey_ike(1, pair.simulation.now)
     pair.simulation.run(1.0)
