@@ -3,6 +3,7 @@
 The timers, and what each does when it is due:
 
 HALF_OPEN   a stranger's main mode did not come to its end: it is forgotten
+REASSEMBLY  fragments of a message are still missing: it is forgotten (fragmentation.py)
 RESEND      a request of ours was not answered: it is sent again, or its exchange has failed
 IKE_END     an ISAKMP SA has lived long enough: it is deleted
 IKE_RENEWAL ... soon, and we began it: a new main mode is begun (renewals.py)
@@ -29,6 +30,7 @@ class Timer(Enum):
     """See above."""
 
     HALF_OPEN = auto()
+    REASSEMBLY = auto()
     RESEND = auto()
     IKE_END = auto()
     IKE_RENEWAL = auto()

@@ -9,24 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ipsec.checks import known
 from ipsec.config import IkeConfig
-from ipsec.constants import ExchangeType, Flags
+from ipsec.constants import ExchangeType, Flags, PayloadType
 from ipsec.context import Context, Timer
 from ipsec.errors import Drop, DropError
 from ipsec.events import Event, Why
 from ipsec.exchange import Incoming
+from ipsec.fragmentation import Reassemblies, split
 from ipsec.informational import Informational
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.main_mode import MainMode
 from ipsec.main_modes import MainModes
-from ipsec.message import parse_message
+from ipsec.message import NO_COOKIE, Cookies, parse_message
 from ipsec.path import Address, Datagram, Path
 from ipsec.peers import Peer, Peers
 from ipsec.quick_mode import QuickMode
 from ipsec.quick_modes import QuickModes
 from ipsec.renewals import Renewals
 from ipsec.sa_pair import SaPair
-from ipsec.udpencap import KEEPALIVE, strip_marker
+from ipsec.udpencap import KEEPALIVE, add_marker, strip_marker
+from ipsec.vendor import Extensions
 from wire import DecodeError, Entropy, LocalError
 
 __all__ = ["Address", "Datagram", "Ike", "IkeConfig", "IkeStatus", "Path", "PeerStatus"]
@@ -72,12 +75,14 @@ class Ike:
         "_main_modes",
         "_peers",
         "_quick_modes",
+        "_reassemblies",
         "_renewals",
     )
 
     def __init__(self, config: IkeConfig, entropy: Entropy) -> None:
         self._context = Context(config, entropy)
         self._peers = Peers(self._context)
+        self._reassemblies = Reassemblies(self._context)
         self._quick_modes = QuickModes(self._context, self._peers)
         self._main_modes = MainModes(self._context, self._peers, self._quick_modes)
         self._informational = Informational(self._context, self._peers, self._quick_modes)
@@ -159,6 +164,8 @@ class Ike:
             match due:
                 case Timer.HALF_OPEN, MainMode() as mode:
                     self._main_modes.expired(mode)
+                case Timer.REASSEMBLY, Cookies() as cookies:
+                    self._reassemblies.forget(cookies)
                 case Timer.RESEND, MainMode() as mode:
                     if not self._context.resend(mode, now):
                         self._main_modes.unanswered(mode)
@@ -183,7 +190,7 @@ class Ike:
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the UDP payloads to be sent, and forget them."""
         outbox, self._context.outbox = self._context.outbox, []
-        return outbox
+        return [part for datagram in outbox for part in self._parts(datagram)]
 
     def next_event(self) -> Event | None:
         """Return the oldest event that was not taken yet, or None."""
@@ -205,6 +212,12 @@ class Ike:
         if raw is None:
             raise DropError(Drop.NOT_IKE)
         header, body = parse_message(raw)
+        if header.first == PayloadType.FRAGMENT:
+            whole = self._reassemble(Incoming(header, body, path), now)
+            if whole is None:
+                return
+            raw = whole
+            header, body = parse_message(raw)
         if header.version >> 4 != MAJOR_VERSION:
             raise DropError(Drop.OTHER_VERSION)
         message = Incoming(header, body, path)
@@ -221,6 +234,32 @@ class Ike:
             self._main_modes.refuse_aggressive(message)
         else:
             raise DropError(Drop.OTHER_EXCHANGE)
+
+    def _reassemble(self, fragment: Incoming, now: float) -> bytes | None:
+        """Take a fragment of a message; return the message if it is whole now."""
+        if self._extensions(fragment.header.cookies, fragment.path) is None:
+            raise DropError(Drop.UNKNOWN_SA)
+        return self._reassemblies.receive(fragment, now)
+
+    def _parts(self, datagram: Datagram) -> list[Datagram]:
+        """Return what is to be sent in place of a datagram: fragments, where the peer wants."""
+        data, path = datagram
+        limit, port = self._context.config.fragment_limit, path.local.port
+        if len(data) <= limit:
+            return [datagram]
+        message = known(strip_marker(data, port))
+        extensions = self._extensions(parse_message(message)[0].cookies, path)
+        if extensions is None or extensions.fragmentation is None:
+            return [datagram]
+        parts = split(message, limit - len(add_marker(b"", port)))
+        return [Datagram(add_marker(part, port), path) for part in parts]
+
+    def _extensions(self, cookies: Cookies, path: Path) -> Extensions | None:
+        """Return what the peer can do with whom we share these two cookies, or None."""
+        if cookies.responder == NO_COOKIE:
+            return None
+        sharing = self._peers.by_cookies.get(cookies) or self._main_modes.find(cookies, path)
+        return None if sharing is None else sharing.extensions
 
     def _sa(self, message: Incoming) -> IsakmpSa:
         sa = self._peers.by_cookies.get(message.header.cookies)

@@ -8,8 +8,8 @@ comes a second time, has no effect.
 from collections.abc import Callable
 from typing import Final
 
-from ipsec import dpd
-from ipsec.constants import NotifyType, PayloadType, ProtocolId
+from ipsec import dpd, responder_lifetime
+from ipsec.constants import LifeType, NotifyType, PayloadType, ProtocolId
 from ipsec.context import Context, Timer
 from ipsec.errors import Drop, DropError
 from ipsec.events import Why
@@ -68,6 +68,11 @@ class Informational:
     def _take_initial_contact(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
         self._peers.started_anew(sa, now)
 
+    def _take_lifetime(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
+        seconds = responder_lifetime.read(notification, ProtocolId.ISAKMP).get(LifeType.SECONDS)
+        if seconds:
+            self._peers.shorten(sa, seconds, now)
+
     def _take_refusal(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
         self._quick_modes.refused(sa, notification)
 
@@ -125,5 +130,6 @@ NOTIFICATIONS: Final[dict[NotifyType, Handler]] = {
     NotifyType.R_U_THERE: Informational._answer_question,
     NotifyType.R_U_THERE_ACK: Informational._take_answer,
     NotifyType.INITIAL_CONTACT: Informational._take_initial_contact,
+    NotifyType.RESPONDER_LIFETIME: Informational._take_lifetime,
 }
 """What is done on which notification. All others are errors, or nothing to us."""

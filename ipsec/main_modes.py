@@ -7,13 +7,15 @@ end a main mode of ours by saying so; at most it explains later why the main mod
 
 from typing import Final
 
+from ipsec import responder_lifetime
 from ipsec.checks import known
-from ipsec.constants import ExchangeType, NotifyType, PayloadType
+from ipsec.constants import ExchangeType, LifeType, NotifyType, PayloadType, ProtocolId
 from ipsec.context import Context
 from ipsec.errors import Drop, DropError, NotifyError
 from ipsec.events import NegotiationFailed, PeerClosed, Why
 from ipsec.exchange import Incoming
 from ipsec.half_open import HalfOpen
+from ipsec.isakmp_sa import IsakmpSa
 from ipsec.main_mode import MAX_FAILURES, MainMode, State
 from ipsec.message import COOKIE_LENGTH, NO_COOKIE, Cookies, Payload, Payloads, build_message
 from ipsec.path import Path
@@ -61,7 +63,7 @@ class MainModes:
         if cookies.initiator == NO_COOKIE or message.header.message_id != 0:
             raise DropError(Drop.UNREADABLE)
         sa = self._peers.by_cookies.get(cookies)
-        mode = self._find(cookies, message.path)
+        mode = self.find(cookies, message.path)
         for known_exchange in (sa, mode):
             if known_exchange is not None and known_exchange.last.is_repeated(raw):
                 answer = known_exchange.last.answer_again()
@@ -118,7 +120,8 @@ class MainModes:
         for mode in [mode for mode, whose in self._numbers.items() if whose == number]:
             self._forget(mode)
 
-    def _find(self, cookies: Cookies, path: Path) -> MainMode | None:
+    def find(self, cookies: Cookies, path: Path) -> MainMode | None:
+        """Return the main mode under way that a message on `path` belongs to."""
         mode = self._ours.get(cookies.initiator)
         if mode is not None and mode.cookies.responder in (NO_COOKIE, cookies.responder):
             return mode
@@ -146,7 +149,7 @@ class MainModes:
         if mode.state is State.ESTABLISHED:
             self.half_open.remove(mode)
             self._context.send(answer, message.path)
-            self._peers.authenticated(mode, None, now)
+            self._tell_lifetime(mode, self._peers.authenticated(mode, None, now))
         elif before is not State.START:
             self.half_open.went_on(mode, now)
             self._context.send(answer, message.path)
@@ -188,6 +191,14 @@ class MainModes:
             self._peers.retire(older, now)
         if not sa.peer.pairs:
             self._quick_modes.start(sa, now)
+
+    def _tell_lifetime(self, mode: MainMode, sa: IsakmpSa) -> None:
+        """Tell the initiator of an ISAKMP SA if we end it sooner than it offered."""
+        ours = self._context.config.ike_lifetime
+        seconds = LifeType.SECONDS, known(mode.offer).seconds or ours, ours
+        told = responder_lifetime.tell(ProtocolId.ISAKMP, sa.spi, [seconds])
+        if told:
+            self._context.send(sa.seal_informational(told, self._context.entropy), mode.path)
 
     def _notification(self, cookies: Cookies, kind: NotifyType) -> bytes:
         """Return a notification in clear (RFC 2408 section 4.8)."""

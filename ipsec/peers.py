@@ -199,6 +199,14 @@ class Peers:
         self.by_cookies[sa.cookies] = sa
         self._context.deadlines.set((Timer.IKE_END, sa), now + LINGER)
 
+    def shorten(self, sa: IsakmpSa, seconds: int, now: float) -> None:
+        """Let an ISAKMP SA of ours end when the peer ends it, and be renewed before."""
+        deadlines = self._context.deadlines
+        if (Timer.IKE_RENEWAL, sa) in deadlines and now + seconds < sa.expires:
+            sa.expires = now + seconds
+            deadlines.set((Timer.IKE_END, sa), sa.expires)
+            deadlines.set((Timer.IKE_RENEWAL, sa), now + RENEWAL * seconds)
+
     def retire(self, sa: IsakmpSa, now: float) -> None:
         """Keep an ISAKMP SA that another has replaced only for what is under way under it."""
         self._context.deadlines.clear((Timer.IKE_RENEWAL, sa))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aaa import leases
-from ipsec import exchange, isakmp_sa, main_mode, main_modes, message, peers
+from ipsec import exchange, fragmentation, isakmp_sa, main_mode, main_modes, message, peers
 from ipsec.config import IkeConfig
 from l2gate import batch, control, switchboard
 from l2gate.configuration import load
@@ -24,6 +24,10 @@ CODE = {
     "time of such a main mode": IKE["half_open_lifetime"],
     "wrong proofs in one main mode": main_mode.MAX_FAILURES,
     "a first message of main mode": main_modes.MAX_FIRST_MESSAGE,
+    "messages in fragments, all": fragmentation.MAX_REASSEMBLIES,
+    "fragments of a message": fragmentation.MAX_FRAGMENTS,
+    "a message in fragments": fragmentation.MAX_MESSAGE,
+    "time for all fragments of a message": fragmentation.REASSEMBLY_TIME,
     "repeated answers to one message": exchange.MAX_REPEATED_ANSWERS,
     "payloads in a message": message.MAX_PAYLOADS,
     "ISAKMP SAs of a peer": peers.MAX_ISAKMP_SAS,

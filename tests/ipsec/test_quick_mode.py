@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from ipsec import responder_lifetime
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import (
     AuthenticationAlgorithm,
@@ -20,7 +21,6 @@ from ipsec.endpoint import Ike
 from ipsec.errors import Drop, NotifyError
 from ipsec.events import NegotiationFailed, SaConfirmed, SaInstalled
 from ipsec.message import Payload, Payloads, parse_message
-from ipsec.offers import read_lifetimes
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification, OriginalAddress
 from ipsec.proposals import SecurityAssociation
@@ -373,7 +373,7 @@ def test_shorter_lifetimes_of_ours_are_told() -> None:
     notification = Notification.parse(Reader(body))
     assert notification.type == NotifyType.RESPONDER_LIFETIME
     assert notification.protocol == ProtocolId.ESP
-    assert read_lifetimes(notification.data) == {1: 1800, 2: 1000}
+    assert responder_lifetime.read(notification, ProtocolId.ESP) == {1: 1800, 2: 1000}
     installed = only(caller, SaInstalled)
     assert isinstance(installed, SaInstalled)
     assert notification.spi == installed.inbound.spi.to_bytes(4, "big")
