@@ -6,6 +6,7 @@ import pytest
 
 from ipsec import responder_lifetime
 from ipsec.constants import LifeType, NotifyType, PayloadType, ProtocolId
+from ipsec.context import Timer
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop
 from ipsec.events import NegotiationFailed, PeerClosed, SaDeleted, SaInstalled
@@ -166,6 +167,9 @@ def test_only_the_initiator_heeds_it_and_only_for_less() -> None:
     assert (ours.expires, theirs.expires) == before
     tell(pair.server.ike, theirs, 600)
     assert now + 600 < ours.expires < now + 605
+    renewal = pair.client.ike._context.deadlines.get((Timer.IKE_RENEWAL, ours))
+    assert renewal is not None
+    assert renewal < ours.expires, "renewed before, with both still there"
 
 
 def test_a_lifetime_that_cannot_be_read_is_dropped() -> None:
