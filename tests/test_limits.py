@@ -9,7 +9,7 @@ import pytest
 from aaa import leases
 from ipsec import exchange, fragmentation, isakmp_sa, main_mode, main_modes, message, peers
 from ipsec.config import IkeConfig
-from l2gate import batch, control, switchboard
+from l2gate import batch, control, linelimit, switchboard
 from l2gate.configuration import load
 from l2gate.settings import ike_config, lns_config
 from l2tp.config import L2tpConfig
@@ -34,6 +34,9 @@ CODE = {
     "pairs of ESP SAs of a peer": peers.MAX_PAIRS,
     "quick modes at one time in an ISAKMP SA": isakmp_sa.MAX_QUICK_MODES,
     "message ids remembered in an ISAKMP SA": isakmp_sa.MAX_USED_IDS,
+    "log lines about failed negotiations of one address": linelimit.PER_HOST,
+    "log lines about failed negotiations of all addresses": linelimit.IN_ALL,
+    "time that a peer has to use up or replace an SA after its end": peers.GRACE,
     "tunnels of one client and UDP port": L2TP["max_tunnels_per_flow"],
     "tunnels that are not established yet": L2TP["max_half_open"],
     "sessions of a tunnel": L2TP["max_sessions_per_tunnel"],
