@@ -143,9 +143,10 @@ class Attempts:
             noted = attempt.noted(Stage.IKE, f"{text}, {missing}", mend)
         if attempt.ended is None:
             attempt.ended = now
+        # The line of a call's end has its seconds, by which those that ended alike differ.
+        alike = attempt.identity, attempt.login, attempt.stage, attempt.end or attempt.why
         attempt.end = attempt.end or event.why.value
         was_up = attempt.furthest == Reached.UP
-        alike = attempt.identity, attempt.login, attempt.stage, attempt.why
         self._ended.add(attempt.id if was_up else (attempt.host, *alike), attempt)
         return noted
 

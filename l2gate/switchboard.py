@@ -128,12 +128,11 @@ class Switchboard:
         if call.record is not None:
             octets_in, octets_out = call.record.octets_in, call.record.octets_out
             traffic = f", {octets_in} octets from the client, {octets_out} to it"
-        text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
-        stage = Stage.SESSION if call.user else Stage.PPP
+        mend = call.mend
         if call.record is None and not call.attempt.why:
-            self._note(call, stage, text, Mend(mending.ASK_THE_CLIENT))
-        else:
-            self._note(call, stage, text)
+            mend = mend or Mend(mending.ASK_THE_CLIENT)
+        text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
+        self._note(call, Stage.SESSION if call.user else Stage.PPP, text, mend)
         call.attempt.call_ended(why, octets_in, octets_out, now)
 
     # Time
@@ -148,7 +147,7 @@ class Switchboard:
         for session in self._opening.take_due(now):
             why = f"no network within {OPENING:.0f} s: the peer does not finish IPCP"
             call = self._calls[session]
-            self._note(call, Stage.PPP, why, mending.NO_NETWORK)
+            call.mend = mending.NO_NETWORK
             self.terminate(call, why, now)
         for session in self._deadlines.take_due(now):
             self._calls[session].link.handle_timeout(now)
@@ -266,10 +265,8 @@ class Switchboard:
             self._opening.set(call.session, now + OPENING)
 
     def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
-        hung_up = call.is_open and event.by_peer
-        mend = mending.LINK.get(event.reason)
-        if mend is not None and not (call.why or hung_up):
-            self._note(call, Stage.PPP, event.why, mend)
+        if not (call.why or (call.is_open and event.by_peer)):
+            call.mend = mending.LINK.get(event.reason)
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
