@@ -37,7 +37,7 @@ from ipsec.proposals import Proposal, SecurityAssociation, Transform
 
 SPI_LENGTH: Final = 4
 MAX_OFFERS: Final = 64
-"""So many transforms of one offer are reported in events. strongSwan, told nothing, sends 40."""
+"""So many transforms of one offer are reported in events."""
 
 MAX_OFFERS_NAMED: Final = 20
 """So many offers are listed in the log line of a failure."""

@@ -347,7 +347,7 @@ class Gateway:
     def _note_refusal(self, what: str, event: l2tp.TunnelRefused | l2tp.SessionRefused) -> None:
         peer = self._peer_of(event.flow)
         if peer is not None:
-            mend = mending.refusal(event.by_peer, event.result is None)
+            mend = mending.refusal(event)
             self._note(Stage.L2TP, f"{what} refused: {event.why}", peer, mend)
 
     def _tell(self, event: Event) -> None:

@@ -7,6 +7,8 @@ the login was refused, which AAA itself says; 720, there was no address.
 
 from ipsec.events import NegotiationFailed
 from l2gate.history import Mend, Reached
+from l2tp.constants import CallResult, ErrorCode
+from l2tp.events import Result, SessionRefused, TunnelRefused
 from ppp.events import Reason
 
 NO_ANSWER = 809
@@ -74,8 +76,16 @@ def negotiation(event: NegotiationFailed) -> Mend:
     return Mend(hint, NO_ANSWER if event.timed_out else IPSEC_REFUSED)
 
 
-def refusal(by_peer: bool, silent: bool) -> Mend:
+def refusal(event: TunnelRefused | SessionRefused) -> Mend:
     """Say what to do about an L2TP tunnel or session that did not come about."""
-    if silent:
+    result = event.result
+    if result is None and not event.by_peer:
         return Mend(NETWORK_LOST, NO_ANSWER)
-    return Mend(ASK_THE_CLIENT) if by_peer else Mend("see docs/limits.md", TERMINATED)
+    if result is not None and not event.by_peer and _is_full(result):
+        return Mend("docs/limits.md says how many there can be", TERMINATED)
+    return Mend(ASK_THE_CLIENT, None if event.by_peer else TERMINATED)
+
+
+def _is_full(result: Result) -> bool:
+    no_room = result.result is CallResult.NO_FACILITIES_NOW
+    return no_room or result.error is ErrorCode.NO_RESOURCES

@@ -25,8 +25,11 @@ from l2gate.control import Json, ProtocolError, Request, Response
 from l2gate.events import Stage
 from l2gate.fleet import MAX_OFFERS, MAX_STRANGE_OFFERS, Fleet
 from l2gate.history import Attempt, Mend, Offer, Reached
+from l2gate.mending import refusal
 from l2gate.operations import MOST_ATTEMPTS, Operations
 from l2gate.reports import attempts_from_json, offers_from_json
+from l2tp.constants import CallResult, ErrorCode, StopResult
+from l2tp.events import Result, TunnelRefused
 from tests.support.client import ClientHost, ClientState
 from tests.support.lab import Lab, configuration
 from tests.support.simulation import Nat
@@ -163,6 +166,25 @@ def test_a_second_call_begins_anew() -> None:
     assert (attempt.stage, attempt.furthest, attempt.ended, attempt.end) == ("LCP", "up", None, "")
     attempt.call_ended("hung up", 1, 2, 7.0)
     assert (attempt.octets_in, attempt.octets_out) == (11, 22)
+
+
+@pytest.mark.parametrize(
+    ("by_peer", "result", "windows", "mend"),
+    [
+        (False, None, 809, "did the client lose its network"),
+        (False, Result(StopResult.GENERAL_ERROR, ErrorCode.NO_RESOURCES), 628, "limits"),
+        (False, Result(CallResult.NO_FACILITIES_NOW), 628, "limits"),
+        (False, Result(StopResult.NOT_AUTHORIZED), 628, "see what it says"),
+        (True, Result(StopResult.SHUTTING_DOWN), None, "see what it says"),
+        (True, None, None, "see what it says"),
+    ],
+)
+def test_a_refused_tunnel(
+    by_peer: bool, result: Result | None, windows: int | None, mend: str
+) -> None:
+    found = refusal(TunnelRefused(None, None, "laptop", "why", by_peer, result))
+    assert found.windows == windows
+    assert mend in found.text
 
 
 # Offers.
