@@ -115,9 +115,7 @@ class ClientHost:
         self.started = self.opened = 0.0
         self._path = Path(Address(host, IKE_PORT), Address(server, IKE_PORT))
         self._entropy = entropy
-        self.ike = Ike(
-            IkeConfig(preshared_keys=lambda _: (psk,), retransmission=PATIENT), entropy
-        )
+        self.ike = Ike(IkeConfig(preshared_keys=lambda _: (psk,), retransmission=PATIENT), entropy)
         self.tables = Tables()
         self.peers = Peers(self.tables)
         self.forwarder = Forwarder(self.tables, self)
