@@ -27,8 +27,8 @@ class Call:
 
     `since` is the caller's clock in seconds, `login` the name as typed, `user` the name once it
     is proven. `record` is what the data plane knows of the call since its network was last
-    opened. `why` and `result` say how it ends, in
-    the log and in the CDN, if it is we who end it. `ns` is the next sequence number of data, as
+    opened. `why` and `result` say how it ends, in the log and in the CDN, if it is we who end
+    it; `trouble` says that this is no usual end. `ns` is the next sequence number of data, as
     long as there is no record that counts them.
     """
 
@@ -47,6 +47,7 @@ class Call:
     record: SessionRecord | None = None
     ns: int = 0
     why: str = ""
+    trouble: bool = False
     result: CallResult = CallResult.LOSS_OF_CARRIER
 
     @property

@@ -25,6 +25,7 @@ from l2gate.calls import Call
 from l2gate.configuration.model import Configuration
 from l2gate.events import Event, Noted, ShutdownFinished, Stage
 from l2gate.forwarder import Forwarder
+from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
 from l2gate.records import PeerRecord, Tables
 from l2gate.settings import ike_config, link_config, lns_config
@@ -85,6 +86,7 @@ class Gateway:
         self._tunnels: dict[int, l2tp.TunnelOpened] = {}
         self._sessions_of: dict[int, set[int]] = {}
         self._deadlines: Deadlines[tuple[Due, int]] = Deadlines()
+        self._refusals = LineLimit()
         self.stopping = False
         self._now = 0.0
 
@@ -116,11 +118,14 @@ class Gateway:
         self.calls.handle_timeout(now)
         for due, number in self._deadlines.take_due(now):
             self._on_deadline(due, number, now)
+        if left_out := self._refusals.handle_timeout(now):
+            text = f"{left_out} more refusals of the last minute were left out"
+            self._note(Stage.IKE, text, None, trouble=True)
         self.settle(now)
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is to be called next, or None."""
-        cores = (self.ike, self.lns, self.calls)
+        cores = (self.ike, self.lns, self.calls, self._refusals)
         moments = [core.next_timeout() for core in cores] + [self._deadlines.next()]
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -216,7 +221,7 @@ class Gateway:
                 self.peers.move(event.peer, event.path)
             case ike.PeerClosed():
                 self._on_peer_closed(event, now)
-            case ike.NegotiationFailed():
+            case ike.NegotiationFailed() if self._refusals.admits(event.path.peer.host, now):
                 text = f"{event.stage} failed: {event.why}"
                 text += f"; {event.hint}" if event.hint else ""
                 self._tell(Noted(Stage.IKE, text, str(event.path.peer), trouble=True))

@@ -31,6 +31,15 @@ RESULTS = {
 }
 """What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
 
+TROUBLES = {
+    ppp.Reason.AUTHENTICATION_TIMED_OUT,
+    ppp.Reason.METHODS_REFUSED,
+    ppp.Reason.NOT_CONVERGED,
+    ppp.Reason.NO_ANSWER,
+    ppp.Reason.PROTOCOL_REJECTED,
+}
+"""Ends that an admin may have to do something about, and that have no line of their own."""
+
 OPENING = 120.0
 """Seconds from the start of a call, or the loss of its network, until its network must be open.
 The link's own limits for LCP and authentication are shorter."""
@@ -120,6 +129,7 @@ class Switchboard:
             call,
             Stage.SESSION if call.user else Stage.PPP,
             f"ended after {now - call.since:.0f} s: {call.why or event.why}{traffic}",
+            call.trouble,
         )
 
     # Time
@@ -251,6 +261,7 @@ class Switchboard:
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
+        call.trouble = event.reason in TROUBLES
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 

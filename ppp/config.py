@@ -53,8 +53,8 @@ class LinkConfig:
     again (MS-CHAPv2); the last wrong one ends the link.
     `echo_interval`: the time between two Echo-Requests; 0 sends none. The link is dead when
     `echo_failures` in a row stayed unanswered.
-    The rest are the timers and counters of RFC 1661 section 4.6. The Restart timer begins at
-    `first_restart` and doubles up to `restart`.
+    The rest are the timers and counters of RFC 1661 section 4.6. The Restart timer of a layer
+    whose peer is known to listen begins lower and doubles up to `restart`.
     """
 
     credentials: Credentials | None = None
@@ -65,7 +65,6 @@ class LinkConfig:
     authentication_attempts: int = 1
     echo_interval: float = 30.0
     echo_failures: int = 4
-    first_restart: float = 0.25
     restart: float = 3.0
     max_configure: int = 10
     max_terminate: int = 2

@@ -21,20 +21,30 @@ from wire import Reader
 RFC3947 = "4a131c81070358455c5728f20e95452f"
 DRAFT_02_NEWLINE = "90cb80913ebb696e086381b5ec427b1f"
 DPD = "afcad71368a1f1c96b8696fc77570100"
+WINDOWS_FRAGMENTS = "4048b7d56ebce88525e7de7f00d6c2d3"
+FRAGMENTS = WINDOWS_FRAGMENTS + "80000000"
 
 
 @pytest.mark.parametrize(
     ("sa", "offered", "answered"),
     [
-        (clients.windows_offer(), clients.WINDOWS_10_VENDOR_IDS, [RFC3947]),
+        (clients.windows_offer(), clients.WINDOWS_10_VENDOR_IDS, [RFC3947, WINDOWS_FRAGMENTS]),
         (
             clients.windows_offer(clients.WINDOWS_XP),
             clients.WINDOWS_XP_VENDOR_IDS,
-            [DRAFT_02_NEWLINE],
+            [DRAFT_02_NEWLINE, WINDOWS_FRAGMENTS],
         ),
-        (clients.racoon_offer(), clients.MACOS_VENDOR_IDS, [RFC3947, DPD]),
-        (clients.racoon_offer(clients.ANDROID), clients.ANDROID_VENDOR_IDS, [RFC3947, DPD]),
-        (clients.windows_offer(clients.CHROMEOS), clients.STRONGSWAN_VENDOR_IDS, [RFC3947, DPD]),
+        (clients.racoon_offer(), clients.MACOS_VENDOR_IDS, [RFC3947, DPD, FRAGMENTS]),
+        (
+            clients.racoon_offer(clients.ANDROID),
+            clients.ANDROID_VENDOR_IDS,
+            [RFC3947, DPD, FRAGMENTS],
+        ),
+        (
+            clients.windows_offer(clients.CHROMEOS),
+            clients.STRONGSWAN_VENDOR_IDS,
+            [RFC3947, DPD, FRAGMENTS],
+        ),
         (clients.windows_offer(), [], []),
     ],
     ids=["Windows 10", "Windows XP", "macOS", "Android", "ChromeOS", "no extensions"],
