@@ -24,7 +24,7 @@ from tests.support.dhcp import (
     windows_options,
 )
 from tests.support.ppp import ASSIGNMENT, Pair
-from tests.support.tshark import RAW_IP, dissect, malformed, needs_tshark
+from tests.support.tshark import RAW_IP, dissect, malformed
 from wire import DecodeError, Reader
 
 ADDRESS, GATEWAY = str(ASSIGNMENT.address), str(ASSIGNMENT.gateway)
@@ -138,7 +138,6 @@ def test_options_of_ip_and_padding_of_the_frame() -> None:
     assert answer(bytes(packet) + bytes(7)) == answer(windows_inform(ADDRESS))
 
 
-@needs_tshark
 def test_tshark_finds_nothing_odd() -> None:
     everything = request([("message-type", "inform"), "end"], ADDRESS)
     packets = [answer(inform) for inform in (windows_inform(ADDRESS), everything)]
