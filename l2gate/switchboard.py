@@ -196,6 +196,8 @@ class Switchboard:
                             call.department.gateway,
                             call.department.dns,
                             call.department.wins,
+                            call.department.routes,
+                            call.department.search_domains,
                         ),
                         now,
                     )

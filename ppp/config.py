@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 
 class Method(Enum):
@@ -23,16 +23,19 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The addresses of a link's two ends, and the servers that the peer shall use.
+    """The addresses of a link's two ends, and what the peer shall know of the network.
 
     `address` is the peer's, `gateway` ours. Of `dns` and `nbns` the first two are offered
-    (RFC 1877 has options for no more).
+    (RFC 1877 has options for no more). `routes`, the networks that the peer reaches through
+    us, and `search_domains` are for a peer that asks by DHCPINFORM.
     """
 
     address: IPv4Address
     gateway: IPv4Address
     dns: tuple[IPv4Address, ...] = ()
     nbns: tuple[IPv4Address, ...] = ()
+    routes: tuple[IPv4Network, ...] = ()
+    search_domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

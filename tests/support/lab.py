@@ -1,7 +1,7 @@
 """A server, clients and the network between them, in one process on a fake clock."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from aaa import AddressRange, Department, Directory, Pool, User
@@ -32,6 +32,8 @@ def department(name: str, domain: str | None, third: int, last: int = 254) -> De
         ),
         gateway=IPv4Address(f"172.16.{third}.1"),
         dns=(IPv4Address("192.168.1.53"), IPv4Address("192.168.1.54")),
+        routes=(IPv4Network("192.168.1.0/24"), IPv4Network(f"10.{third}.0.0/16")),
+        search_domains=(f"{name}.corp.example.com",),
     )
 
 
