@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := wire ipsec l2tp ppp aaa l2gate
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 CONFIG := run/l2gate.yaml
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))

@@ -112,7 +112,12 @@ class Revoked:
 
 
 class NoAddress(Exception):  # noqa: N818 (an answer, not a fault of the program)
-    """There is no address for a session; the text says which pool and what to do."""
+    """There is no address for a session; `why` says which pool, `mend` what to do about it."""
+
+    def __init__(self, why: str, mend: str = "") -> None:
+        super().__init__(f"{why}: {mend}" if mend else why)
+        self.why = why
+        self.mend = mend
 
 
 class PoolExhausted(NoAddress):
@@ -122,7 +127,8 @@ class PoolExhausted(NoAddress):
         limit = f"departments.{department}"
         super().__init__(
             f"all {size} addresses of the pool of department {department!r} ({pool}) are in use "
-            f"or reserved: enlarge {limit}.pool or set {limit}.max_sessions_per_user"
+            "or reserved",
+            f"enlarge {limit}.pool or set {limit}.max_sessions_per_user",
         )
         self.department = department
         self.size = size
@@ -133,8 +139,8 @@ class AddressInUse(NoAddress):
 
     def __init__(self, address: IPv4Address, user: str) -> None:
         super().__init__(
-            f"the fixed address {address} of {user!r} is still held by another session: "
-            "it is free as soon as that one is closed"
+            f"the fixed address {address} of {user!r} is still held by another session",
+            "it is free as soon as that one is closed",
         )
         self.address = address
         self.user = user

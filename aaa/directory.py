@@ -7,7 +7,7 @@ unique, that pools overlap neither each other nor a gateway, and that a fixed ad
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 DEFAULT_DEPARTMENT = "default"
 """The department of the users whose names have no suffix."""
@@ -52,7 +52,9 @@ class Department:
 
     `domains` are the suffixes of its users' names, without the @. `gateway` is our end of every
     link of the department (RFC 1332 section 3.3). `dns` and `wins` hold at most two addresses
-    each, for RFC 1877. `max_sessions_per_user` is None where there is no limit.
+    each, for RFC 1877. `max_sessions_per_user` is None where there is no limit. `routes` are
+    the networks that clients reach through the tunnel if they do not send everything there,
+    `search_domains` the domains in which they look names up; clients ask for both.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Department:
     dns: tuple[IPv4Address, ...] = ()
     wins: tuple[IPv4Address, ...] = ()
     max_sessions_per_user: int | None = None
+    routes: tuple[IPv4Network, ...] = ()
+    search_domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ def hint_for_unknown(name: str, directory: Directory) -> str:
             missing = f"there is no department {DEFAULT_DEPARTMENT!r} for names without a suffix"
         else:
             missing = f"no department has the domain {suffix!r}"
-        return f"{missing}; {known_as}" if known_as else missing
+        return f"{missing}; {known_as}: log in with that name" if known_as else missing
     if known_as:
         suffix = suffix_of(similar[0])
         how = "without a suffix" if suffix is None else f"with the suffix @{suffix}"
         return f"{known_as}: log in {how}"
-    return f"no user is configured as {name!r}"
+    return f"no user is configured as {name!r}: add it, then reload"

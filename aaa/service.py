@@ -137,7 +137,7 @@ class Aaa:
                 Reason.DISABLED,
                 "account disabled",
                 MsChapError.ACCOUNT_DISABLED,
-                f"{name!r} is configured as disabled",
+                f"{name!r} is configured as disabled: remove that, then reload",
             )
         return self._admit(session, user, department, reply, client)
 
@@ -224,7 +224,10 @@ def _not_proven(user: User, method: str) -> Rejected:
             f"{user.name!r} has only an nt_hash, which {method} cannot use: "
             "configure a password, or let the client log in by MS-CHAPv2",
         )
-    return _failed(Reason.WRONG_PASSWORD, f"{user.name!r} exists, but the password was wrong")
+    return _failed(
+        Reason.WRONG_PASSWORD,
+        f"{user.name!r} exists, but the password was wrong: type it anew on the client",
+    )
 
 
 def _failed(reason: Reason, hint: str) -> Rejected:

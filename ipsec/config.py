@@ -56,6 +56,8 @@ class IkeConfig:
     `force_encapsulation` makes the initiator seem to be behind NAT (see natt.py).
     A peer that is silent for `dpd_interval` is probed, if it can be (RFC 3706); None: never.
     An initiator behind NAT sends a keepalive each `keepalive_interval`.
+    To a peer that reassembles, UDP payloads of more than `fragment_limit` octets are fragmented
+    by IKE; the default lets them pass wherever IP packets of 576 octets do.
     `retransmission` has the pauses before each resending of a request; after the last one the
     exchange has failed.
     """
@@ -77,5 +79,6 @@ class IkeConfig:
     force_encapsulation: bool = False
     dpd_interval: float | None = 30.0
     keepalive_interval: float = 20.0
+    fragment_limit: int = 576 - 28
     retransmission: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
     replay_window: int = 64

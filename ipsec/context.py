@@ -3,14 +3,15 @@
 The timers, and what each does when it is due:
 
 HALF_OPEN   a stranger's main mode did not come to its end: it is forgotten
+REASSEMBLY  fragments of a message are still missing: it is forgotten (fragmentation.py)
 RESEND      a request of ours was not answered: it is sent again, or its exchange has failed
 IKE_END     an ISAKMP SA has lived long enough: it is deleted
-IKE_RENEWAL ... soon, and we began it: a new main mode is begun
+IKE_RENEWAL ... soon, and we began it: a new main mode is begun (renewals.py)
 ESP_END     a pair of ESP SAs has lived long enough: it is deleted
 ESP_RENEWAL ... soon, and we began it: a new quick mode is begun
 LIVENESS    a peer may be dead: look whether it sent anything, else ask it (dpd.py)
 KEEPALIVE   our NAT may forget us: send the octet that keeps its mapping (RFC 3948 section 4)
-VOLUME      now and then: delete the pairs that have carried all that they may
+VOLUME      now and then: renew or end the pairs that have carried all that they may
 """
 
 from collections import Counter, deque
@@ -29,6 +30,7 @@ class Timer(Enum):
     """See above."""
 
     HALF_OPEN = auto()
+    REASSEMBLY = auto()
     RESEND = auto()
     IKE_END = auto()
     IKE_RENEWAL = auto()

@@ -9,23 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ipsec.checks import known
 from ipsec.config import IkeConfig
-from ipsec.constants import ExchangeType, Flags
+from ipsec.constants import ExchangeType, Flags, PayloadType
 from ipsec.context import Context, Timer
 from ipsec.errors import Drop, DropError
 from ipsec.events import Event, Why
 from ipsec.exchange import Incoming
+from ipsec.fragmentation import Reassemblies, split
 from ipsec.informational import Informational
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.main_mode import MainMode
 from ipsec.main_modes import MainModes
-from ipsec.message import parse_message
+from ipsec.message import NO_COOKIE, Cookies, parse_message
 from ipsec.path import Address, Datagram, Path
-from ipsec.peers import RENEWAL, VOLUME_INTERVAL, Peer, Peers
+from ipsec.peers import Peer, Peers
 from ipsec.quick_mode import QuickMode
 from ipsec.quick_modes import QuickModes
+from ipsec.renewals import Renewals
 from ipsec.sa_pair import SaPair
-from ipsec.udpencap import KEEPALIVE, strip_marker
+from ipsec.udpencap import KEEPALIVE, add_marker, strip_marker
+from ipsec.vendor import Extensions
 from wire import DecodeError, Entropy, LocalError
 
 __all__ = ["Address", "Datagram", "Ike", "IkeConfig", "IkeStatus", "Path", "PeerStatus"]
@@ -65,14 +69,24 @@ class Ike:
     datagrams to send, events to take, and another `next_timeout()`.
     """
 
-    __slots__ = ("_context", "_informational", "_main_modes", "_peers", "_quick_modes")
+    __slots__ = (
+        "_context",
+        "_informational",
+        "_main_modes",
+        "_peers",
+        "_quick_modes",
+        "_reassemblies",
+        "_renewals",
+    )
 
     def __init__(self, config: IkeConfig, entropy: Entropy) -> None:
         self._context = Context(config, entropy)
         self._peers = Peers(self._context)
+        self._reassemblies = Reassemblies(self._context)
         self._quick_modes = QuickModes(self._context, self._peers)
         self._main_modes = MainModes(self._context, self._peers, self._quick_modes)
         self._informational = Informational(self._context, self._peers, self._quick_modes)
+        self._renewals = Renewals(self._context, self._peers, self._main_modes, self._quick_modes)
 
     # What comes in.
 
@@ -150,6 +164,8 @@ class Ike:
             match due:
                 case Timer.HALF_OPEN, MainMode() as mode:
                     self._main_modes.expired(mode)
+                case Timer.REASSEMBLY, Cookies() as cookies:
+                    self._reassemblies.forget(cookies)
                 case Timer.RESEND, MainMode() as mode:
                     if not self._context.resend(mode, now):
                         self._main_modes.unanswered(mode)
@@ -157,15 +173,15 @@ class Ike:
                     if not self._context.resend(mode, now):
                         self._quick_modes.unanswered(mode)
                 case Timer.IKE_END, IsakmpSa() as sa:
-                    self._peers.end_isakmp_sa(sa)
+                    self._peers.end_isakmp_sa(sa, now)
                 case Timer.IKE_RENEWAL, IsakmpSa() as sa:
-                    self._main_modes.start(sa.peer.path, sa.peer.id, now)
+                    self._renewals.renew_isakmp_sa(sa, now)
                 case Timer.ESP_END, SaPair() as pair:
-                    self._end(pair)
+                    self._renewals.end_pair(pair, now)
                 case Timer.ESP_RENEWAL, SaPair() as pair:
-                    self._renew(pair, now)
+                    self._renewals.renew_pair(pair, now)
                 case Timer.VOLUME, _:
-                    self._check_volumes(now)
+                    self._renewals.check_volumes(now)
                 case Timer.LIVENESS, Peer() as peer:
                     self._informational.check_liveness(peer, now)
                 case Timer.KEEPALIVE, Peer() as peer:
@@ -174,7 +190,7 @@ class Ike:
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the UDP payloads to be sent, and forget them."""
         outbox, self._context.outbox = self._context.outbox, []
-        return outbox
+        return [part for datagram in outbox for part in self._parts(datagram)]
 
     def next_event(self) -> Event | None:
         """Return the oldest event that was not taken yet, or None."""
@@ -196,6 +212,12 @@ class Ike:
         if raw is None:
             raise DropError(Drop.NOT_IKE)
         header, body = parse_message(raw)
+        if header.first == PayloadType.FRAGMENT:
+            whole = self._reassemble(Incoming(header, body, path), now)
+            if whole is None:
+                return
+            raw = whole
+            header, body = parse_message(raw)
         if header.version >> 4 != MAJOR_VERSION:
             raise DropError(Drop.OTHER_VERSION)
         message = Incoming(header, body, path)
@@ -213,6 +235,32 @@ class Ike:
         else:
             raise DropError(Drop.OTHER_EXCHANGE)
 
+    def _reassemble(self, fragment: Incoming, now: float) -> bytes | None:
+        """Take a fragment of a message; return the message if it is whole now."""
+        if self._extensions(fragment.header.cookies, fragment.path) is None:
+            raise DropError(Drop.UNKNOWN_SA)
+        return self._reassemblies.receive(fragment, now)
+
+    def _parts(self, datagram: Datagram) -> list[Datagram]:
+        """Return what is to be sent in place of a datagram: fragments, where the peer wants."""
+        data, path = datagram
+        limit, port = self._context.config.fragment_limit, path.local.port
+        if len(data) <= limit:
+            return [datagram]
+        message = known(strip_marker(data, port))
+        extensions = self._extensions(parse_message(message)[0].cookies, path)
+        if extensions is None or extensions.fragmentation is None:
+            return [datagram]
+        parts = split(message, limit - len(add_marker(b"", port)))
+        return [Datagram(add_marker(part, port), path) for part in parts]
+
+    def _extensions(self, cookies: Cookies, path: Path) -> Extensions | None:
+        """Return what the peer can do with whom we share these two cookies, or None."""
+        if cookies.responder == NO_COOKIE:
+            return None
+        sharing = self._peers.by_cookies.get(cookies) or self._main_modes.find(cookies, path)
+        return None if sharing is None else sharing.extensions
+
     def _sa(self, message: Incoming) -> IsakmpSa:
         sa = self._peers.by_cookies.get(message.header.cookies)
         if sa is None or not message.header.message_id:
@@ -224,25 +272,6 @@ class Ike:
         if peer is None:
             raise LocalError(f"there is no peer {number}")
         return peer
-
-    def _end(self, pair: SaPair) -> None:
-        peer = self._peers.by_spi[pair.spi][1]
-        self._peers.delete_pair(pair, Why.EXPIRED)
-        self._peers.close_if_empty(peer, Why.EXPIRED)
-
-    def _renew(self, pair: SaPair, now: float) -> None:
-        peer = self._peers.by_spi[pair.spi][1]
-        if peer.newest is not None and not pair.renewed:
-            self._quick_modes.start(peer.newest, now, pair)
-
-    def _check_volumes(self, now: float) -> None:
-        for pair, _ in list(self._peers.by_spi.values()):
-            if pair.volume >= 1:
-                self._end(pair)
-            elif pair.volume >= RENEWAL and pair.initiator:
-                self._renew(pair, now)
-        if self._peers.by_spi:
-            self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
 
     def _keep_alive(self, peer: Peer, now: float) -> None:
         """Send a NAT keepalive, which is never answered and proves nothing (RFC 3948 section 4)."""

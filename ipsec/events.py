@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ipsec.esp import InboundSa, OutboundSa
+from ipsec.natt import Nat
+from ipsec.offers import EspOffer, IkeOffer
 from ipsec.path import Path
 from ipsec.payloads import Identification
 
@@ -21,11 +23,30 @@ class Why(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Negotiation:
+    """What a main mode that a peer began was about; `began` is the time of its message 1.
+
+    `cookie` is the initiator's. `offered` are its transforms in its order, the first of them if
+    there are very many, None for each that we do not know. `chosen` is None where none suited.
+    `heard` says that message 3 came: the peer gets our answers and its address is no fake.
+    """
+
+    cookie: bytes
+    began: float
+    client: str
+    offered: tuple[IkeOffer | None, ...]
+    chosen: IkeOffer | None
+    nat: Nat
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PeerAuthenticated:
     """Main Mode ended and a new peer is there; not raised where it renews a known peer's.
 
     `algorithms` and `client` are for people: what was agreed, and the software that the
-    peer's vendor ids give away.
+    peer's vendor ids give away. `negotiation` is None where INITIAL-CONTACT, which came after
+    Main Mode, made a new peer of one that was taken for a known one.
     """
 
     peer: int
@@ -33,6 +54,16 @@ class PeerAuthenticated:
     identity: Identification
     algorithms: str
     client: str
+    negotiation: Negotiation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EspOffered:
+    """A peer has begun a quick mode; `offered` and `chosen` are as in Negotiation."""
+
+    peer: int
+    offered: tuple[EspOffer | None, ...]
+    chosen: EspOffer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +128,9 @@ class PeerClosed:
 class NegotiationFailed:
     """The one line for the log: who, at which stage, why, and what an admin can do about it.
 
-    `peer` is None as long as nobody has proven to be one. `hint` may be empty.
+    `peer` is None as long as nobody has proven to be one. `hint` may be empty. `negotiation`
+    is there if it is a main mode that failed, and the peer began it. `timed_out` says that the
+    peer did not go on, or that we did not hear it.
     """
 
     path: Path
@@ -105,10 +138,13 @@ class NegotiationFailed:
     stage: str
     why: str
     hint: str
+    negotiation: Negotiation | None = None
+    timed_out: bool = False
 
 
 Event = (
     PeerAuthenticated
+    | EspOffered
     | SaInstalled
     | SaConfirmed
     | SaDeleted

@@ -8,18 +8,22 @@ comes a second time, has no effect.
 from collections.abc import Callable
 from typing import Final
 
-from ipsec import dpd
-from ipsec.constants import NotifyType, PayloadType, ProtocolId
+from ipsec import dpd, responder_lifetime
+from ipsec.constants import LifeType, NotifyType, PayloadType, ProtocolId
 from ipsec.context import Context, Timer
 from ipsec.errors import Drop, DropError
 from ipsec.events import Why
 from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
-from ipsec.message import Payload
+from ipsec.message import Payload, Payloads
 from ipsec.payloads import Delete, Notification, read_notifications
 from ipsec.peers import Peer, Peers
 from ipsec.quick_modes import QuickModes
 from wire import Reader
+
+RECALL: Final = 2.0
+"""Seconds after the peer has deleted a pair of ours until we ask for another if there is none: who
+hangs up deletes the ISAKMP SA next."""
 
 
 class Informational:
@@ -39,16 +43,19 @@ class Informational:
         payloads = sa.open_informational(message)
         sa.remember(message.header.message_id)
         self._peers.heard(sa.peer, message.path, now)
-        for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
-            handle = NOTIFICATIONS.get(notification.type, Informational._take_refusal)
-            handle(self, sa, notification, now)
-            if sa.cookies not in self._peers.by_cookies:
-                return
+        if sa not in sa.peer.lingering:
+            self._take_notifications(sa, payloads, now)
         for body in payloads.all(PayloadType.DELETE):
             self._take_delete(sa.peer, Delete.parse(Reader(body)), now)
         self._peers.close_if_empty(sa.peer, Why.DELETED_BY_PEER)
 
     # Notifications.
+
+    def _take_notifications(self, sa: IsakmpSa, payloads: Payloads, now: float) -> None:
+        for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
+            if sa.cookies in self._peers.by_cookies:
+                handle = NOTIFICATIONS.get(notification.type, Informational._take_refusal)
+                handle(self, sa, notification, now)
 
     def _answer_question(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
         if notification.spi == sa.spi:
@@ -60,6 +67,11 @@ class Informational:
 
     def _take_initial_contact(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
         self._peers.started_anew(sa, now)
+
+    def _take_lifetime(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
+        seconds = responder_lifetime.read(notification, ProtocolId.ISAKMP).get(LifeType.SECONDS)
+        if seconds:
+            self._peers.shorten(sa, seconds, now)
 
     def _take_refusal(self, sa: IsakmpSa, notification: Notification, now: float) -> None:
         self._quick_modes.refused(sa, notification)
@@ -73,6 +85,8 @@ class Informational:
             numbers = {int.from_bytes(spi, "big") for spi in spis}
             for pair in [pair for pair in peer.pairs.values() if pair.outbound.spi in numbers]:
                 self._peers.remove_pair(pair, Why.DELETED_BY_PEER)
+                if pair.initiator:
+                    self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RECALL)
         elif delete.protocol == ProtocolId.ISAKMP:
             for sa in [sa for sa in peer.isakmp_sas if sa.spi in spis]:
                 self._peers.deleted_by_peer(sa, now)
@@ -80,10 +94,14 @@ class Informational:
     # Dead peer detection, RFC 3706.
 
     def probe(self, peer: Peer, now: float) -> bool:
-        """Ask a peer whether it lives; False if it cannot be asked."""
-        sa = next((sa for sa in reversed(peer.isakmp_sas) if sa.extensions.dpd), None)
-        if sa is None:
+        """Ask a peer whether it lives; False if it cannot be asked.
+
+        Of its ISAKMP SAs it may have lost one that we still have, so that they take turns.
+        """
+        able = [sa for sa in reversed(peer.isakmp_sas) if sa.extensions.dpd]
+        if not able:
             return False
+        sa = able[peer.liveness.unanswered % len(able)]
         self._send(sa, peer.liveness.ask(sa.spi))
         self._context.deadlines.set((Timer.LIVENESS, peer), now + dpd.RETRY)
         return True
@@ -112,5 +130,6 @@ NOTIFICATIONS: Final[dict[NotifyType, Handler]] = {
     NotifyType.R_U_THERE: Informational._answer_question,
     NotifyType.R_U_THERE_ACK: Informational._take_answer,
     NotifyType.INITIAL_CONTACT: Informational._take_initial_contact,
+    NotifyType.RESPONDER_LIFETIME: Informational._take_lifetime,
 }
 """What is done on which notification. All others are errors, or nothing to us."""

@@ -34,6 +34,7 @@ from ipsec.constants import (
     ProtocolId,
 )
 from ipsec.errors import Drop, DropError, NotifyError
+from ipsec.events import Negotiation
 from ipsec.exchange import Incoming, LastMessages
 from ipsec.groups import KeyAgreement
 from ipsec.message import COOKIE_LENGTH, NO_COOKIE, Cookies, Payload, Payloads, build_message
@@ -42,7 +43,7 @@ from ipsec.offers import IkeOffer, IkeSuite, ike_transform, read_ike_offer
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification, read_notifications
 from ipsec.phase1_keys import NONCE_LENGTH, KeyExchange, Phase1Keys, read_nonce, shared_secret
-from ipsec.policy import choose_ike
+from ipsec.policy import choose_ike, offered_ike
 from ipsec.proposals import Proposal, SecurityAssociation
 from wire import DecodeError, Entropy, Reader
 
@@ -76,7 +77,8 @@ class MainMode:
     `first` is what tells first messages apart: the initiator's cookie, and the address that it
     was sent from or to. `path` is where the peer was last; `identity` is what it proved to be;
     `iv` is the last cipher block of the last message, from which the IVs of phase 2 follow.
-    `failures` counts wrong proofs; `rumour` is what may explain a failure, if anything came.
+    `began` is when message 1 came; `failures` counts wrong proofs; `rumour` is what may explain
+    a failure, if anything came.
     """
 
     __slots__ = (
@@ -87,6 +89,7 @@ class MainMode:
         "_keys",
         "_nonce",
         "_sai_b",
+        "began",
         "cookies",
         "extensions",
         "failures",
@@ -111,6 +114,7 @@ class MainMode:
         self._entropy = entropy
         self.initiator = initiator
         self.path = path
+        self.began = 0.0
         self.state = State.START
         self.first = cookie, path.peer
         self.cookies = Cookies(cookie, NO_COOKIE)
@@ -138,6 +142,23 @@ class MainMode:
     def keys(self) -> Phase1Keys:
         """The keys; there are some from the first encrypted message on."""
         return known(self._keys)
+
+    @property
+    def negotiation(self) -> Negotiation:
+        """What a main mode that the peer began is about."""
+        try:
+            offered = offered_ike(SecurityAssociation.parse(Reader(self._sai_b)))
+        except (DecodeError, NotifyError):
+            offered = ()
+        return Negotiation(
+            self.cookies.initiator,
+            self.began,
+            self.extensions.client,
+            offered,
+            self.offer,
+            self.nat,
+            heard=self._exchange is not None,
+        )
 
     def start(self, initial_contact: bool) -> bytes:
         """Return message 1. With `initial_contact`, message 5 will say that we have no SAs."""
@@ -173,12 +194,11 @@ class MainMode:
     # Messages 1 and 2.
 
     def _answer_sa(self, message: Incoming) -> bytes:
-        sai_b = message.payloads.the(PayloadType.SA)
-        choice = choose_ike(SecurityAssociation.parse(Reader(sai_b)), self._config.policy)
+        self.extensions = vendor.read(message.payloads.all(PayloadType.VENDOR))
+        self._sai_b = message.payloads.the(PayloadType.SA)
+        choice = choose_ike(SecurityAssociation.parse(Reader(self._sai_b)), self._config.policy)
         self.cookies = Cookies(self.cookies.initiator, self._entropy(COOKIE_LENGTH))
         self.offer = choice.offer
-        self.extensions = vendor.read(message.payloads.all(PayloadType.VENDOR))
-        self._sai_b = sai_b
         answer = Payload(PayloadType.SA, choice.answer().build())
         return self._clear([answer, *_vendor_ids(vendor.answer(self.extensions))])
 

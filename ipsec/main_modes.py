@@ -7,13 +7,15 @@ end a main mode of ours by saying so; at most it explains later why the main mod
 
 from typing import Final
 
+from ipsec import responder_lifetime
 from ipsec.checks import known
-from ipsec.constants import ExchangeType, NotifyType, PayloadType
+from ipsec.constants import ExchangeType, LifeType, NotifyType, PayloadType, ProtocolId
 from ipsec.context import Context
 from ipsec.errors import Drop, DropError, NotifyError
 from ipsec.events import NegotiationFailed, PeerClosed, Why
 from ipsec.exchange import Incoming
 from ipsec.half_open import HalfOpen
+from ipsec.isakmp_sa import IsakmpSa
 from ipsec.main_mode import MAX_FAILURES, MainMode, State
 from ipsec.message import COOKIE_LENGTH, NO_COOKIE, Cookies, Payload, Payloads, build_message
 from ipsec.path import Path
@@ -42,7 +44,7 @@ class MainModes:
         self.half_open = HalfOpen(context)
 
     def start(self, path: Path, number: int, now: float) -> None:
-        """Begin a main mode with peer `number`; a new peer gets a quick mode after it."""
+        """Begin a main mode with peer `number`; one without ESP SAs gets a quick mode after it."""
         context = self._context
         cookie = context.entropy(COOKIE_LENGTH)
         mode = MainMode(context.config, context.entropy, True, cookie, path)
@@ -51,13 +53,17 @@ class MainModes:
         first = mode.start(initial_contact=number not in self._peers.by_id)
         context.request(mode, first, path, now)
 
+    def is_calling(self, number: int) -> bool:
+        """Say whether a main mode of ours with peer `number` is under way."""
+        return number in self._numbers.values()
+
     def receive(self, raw: bytes, message: Incoming, now: float) -> None:
         """Take a message of a main mode; `raw` is all of it. Raises DecodeError."""
         cookies = message.header.cookies
         if cookies.initiator == NO_COOKIE or message.header.message_id != 0:
             raise DropError(Drop.UNREADABLE)
         sa = self._peers.by_cookies.get(cookies)
-        mode = self._find(cookies, message.path)
+        mode = self.find(cookies, message.path)
         for known_exchange in (sa, mode):
             if known_exchange is not None and known_exchange.last.is_repeated(raw):
                 answer = known_exchange.last.answer_again()
@@ -94,24 +100,31 @@ class MainModes:
     def expired(self, mode: MainMode) -> None:
         """Forget a stranger's main mode that did not go on."""
         self.half_open.remove(mode)
-        if mode.state is State.KE_ANSWERED and not mode.failures:
+        if mode.state is State.SA_ANSWERED:
+            hint = "do our answers from UDP port 500 reach the client?"
+            self._tell_refusal(mode, mode.path, "message 3 never came", hint, timed_out=True)
+        elif mode.state is State.KE_ANSWERED and not mode.failures:
             hint = "is UDP port 4500 open?" if mode.nat.found else ""
-            self._tell_failure(mode.path, None, "message 5 never came", hint)
+            self._tell_refusal(mode, mode.path, "message 5 never came", hint, timed_out=True)
 
     def unanswered(self, mode: MainMode) -> None:
         """Give up a main mode of ours that gets no answer."""
         number = self._forget(mode)
         why = f"no answer to {mode.state.value}" + (f"; {mode.rumour}" if mode.rumour else "")
         self._tell_failure(mode.path, number, why, "")
+        peer = self._peers.by_id.get(number)
         if mode.initial_contact:
             self._context.tell(PeerClosed(number, Why.NEGOTIATION_FAILED))
+        elif peer is not None and not peer.pairs:
+            self._peers.close(peer, Why.NEGOTIATION_FAILED, tell_peer=True)
 
     def forget_peer(self, number: int) -> None:
         """Drop the main modes of ours with a peer that is being closed."""
         for mode in [mode for mode, whose in self._numbers.items() if whose == number]:
             self._forget(mode)
 
-    def _find(self, cookies: Cookies, path: Path) -> MainMode | None:
+    def find(self, cookies: Cookies, path: Path) -> MainMode | None:
+        """Return the main mode under way that a message on `path` belongs to."""
         mode = self._ours.get(cookies.initiator)
         if mode is not None and mode.cookies.responder in (NO_COOKIE, cookies.responder):
             return mode
@@ -125,7 +138,9 @@ class MainModes:
         if len(self._peers) >= context.config.peer_limit and not self._peers.is_known(path):
             raise DropError(Drop.NO_ROOM)
         cookie = message.header.cookies.initiator
-        return MainMode(context.config, context.entropy, False, cookie, path)
+        mode = MainMode(context.config, context.entropy, False, cookie, path)
+        mode.began = now
+        return mode
 
     def _answer(self, mode: MainMode, raw: bytes, message: Incoming, now: float) -> None:
         """Take a step as responder."""
@@ -139,7 +154,7 @@ class MainModes:
         if mode.state is State.ESTABLISHED:
             self.half_open.remove(mode)
             self._context.send(answer, message.path)
-            self._peers.authenticated(mode, None, now)
+            self._tell_lifetime(mode, self._peers.authenticated(mode, None, now))
         elif before is not State.START:
             self.half_open.went_on(mode, now)
             self._context.send(answer, message.path)
@@ -158,7 +173,7 @@ class MainModes:
         if mode.state is State.START and not self.half_open.add(mode, now):
             raise DropError(Drop.NO_ROOM)
         context.send(answer, message.path)
-        self._tell_failure(message.path, None, error.why, error.hint)
+        self._tell_refusal(mode, message.path, error.why, error.hint)
         if mode.failures >= MAX_FAILURES:
             self.half_open.remove(mode)
 
@@ -174,12 +189,21 @@ class MainModes:
             self._context.request(mode, answer, mode.path, now)
             return
         number = self._forget(mode)
-        if mode.initial_contact:
-            self._quick_modes.start(self._peers.authenticated(mode, number, now), now)
-        elif number in self._peers.by_id:
-            sa = self._peers.authenticated(mode, number, now)
-            for older in [older for older in sa.peer.isakmp_sas if older is not sa]:
-                self._peers.delete_isakmp_sa(older)
+        if not mode.initial_contact and number not in self._peers.by_id:
+            return
+        sa = self._peers.authenticated(mode, number, now)
+        for older in sa.peer.isakmp_sas[:-1]:
+            self._peers.retire(older, now)
+        if not sa.peer.pairs:
+            self._quick_modes.start(sa, now)
+
+    def _tell_lifetime(self, mode: MainMode, sa: IsakmpSa) -> None:
+        """Tell the initiator of an ISAKMP SA if we end it sooner than it offered."""
+        ours = self._context.config.ike_lifetime
+        seconds = LifeType.SECONDS, known(mode.offer).seconds or ours, ours
+        told = responder_lifetime.tell(ProtocolId.ISAKMP, sa.spi, [seconds])
+        if told:
+            self._context.send(sa.seal_informational(told, self._context.entropy), mode.path)
 
     def _notification(self, cookies: Cookies, kind: NotifyType) -> bytes:
         """Return a notification in clear (RFC 2408 section 4.8)."""
@@ -191,6 +215,14 @@ class MainModes:
         self._context.answered(mode)
         del self._ours[mode.cookies.initiator]
         return self._numbers.pop(mode)
+
+    def _tell_refusal(
+        self, mode: MainMode, path: Path, why: str, hint: str, timed_out: bool = False
+    ) -> None:
+        negotiation = mode.negotiation
+        self._context.tell(
+            NegotiationFailed(path, None, MAIN_MODE, why, hint, negotiation, timed_out)
+        )
 
     def _tell_failure(self, path: Path, number: int | None, why: str, hint: str) -> None:
         self._context.tell(NegotiationFailed(path, number, MAIN_MODE, why, hint))

@@ -25,7 +25,7 @@ from ipsec.constants import (
 )
 from ipsec.errors import NotifyError
 from ipsec.proposals import Attribute, Transform
-from wire import DecodeError, Reader
+from wire import DecodeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +128,11 @@ def read_esp_offer(transform: Transform) -> EspOffer | None:
     )
 
 
-def read_lifetimes(data: bytes) -> dict[int, int]:
-    """Return lifetimes by life type from a RESPONDER-LIFETIME notification.
-
-    Raises DecodeError, and NotifyError where one of them has two values.
-    """
-    reader = Reader(data)
-    attributes = []
-    while reader.remaining:
-        attributes.append(Attribute.parse(reader))
-    read = _read_attributes(
-        attributes, IpsecAttribute.SA_LIFE_TYPE, IpsecAttribute.SA_LIFE_DURATION
-    )
+def read_lifetimes(
+    attributes: Sequence[Attribute], life_type: int, life_duration: int
+) -> dict[int, int]:
+    """Return lifetimes by life type. Raises NotifyError where one of them has two values."""
+    read = _read_attributes(attributes, life_type, life_duration)
     return {} if read is None else read[1]
 
 

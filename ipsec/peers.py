@@ -15,6 +15,7 @@ from ipsec.constants import IKE_PORT, PayloadType, ProtocolId
 from ipsec.context import Context, Timer
 from ipsec.dpd import Liveness
 from ipsec.events import (
+    Negotiation,
     PathChanged,
     PeerAuthenticated,
     PeerClosed,
@@ -45,6 +46,11 @@ VOLUME_INTERVAL: Final = 10.0
 LINGER: Final = 5.0
 """Seconds for which an ISAKMP SA that the peer deleted still takes its deletes: on the way the
 one of the ESP SAs may have been overtaken."""
+
+GRACE: Final = 60.0
+"""Seconds that SAs have after their time is over, longer than any exchange that goes on for want
+of answers: those that the peer began, whose clock started later and who is the one to end them;
+ISAKMP SAs that were renewed; and pairs that have carried all that they may."""
 
 LOWEST_SPI: Final = 256
 """RFC 4303 section 2.1: those below are reserved."""
@@ -88,6 +94,11 @@ class Peer:
     def newest(self) -> IsakmpSa | None:
         """The ISAKMP SA to be used for what we send."""
         return self.isakmp_sas[-1] if self.isakmp_sas else None
+
+    @property
+    def sending(self) -> SaPair | None:
+        """The pair to send on: the newest that the peer is known to have."""
+        return next((pair for pair in reversed(self.pairs.values()) if pair.confirmed), None)
 
 
 class Peers:
@@ -139,13 +150,14 @@ class Peers:
                 self.close(forgotten, Why.INITIAL_CONTACT)
         longest = self._context.config.ike_lifetime
         seconds = min(known(mode.offer).seconds or longest, longest)
-        sa = IsakmpSa(mode, now + seconds)
+        sa = IsakmpSa(mode, now + seconds + (0.0 if mode.initiator else GRACE))
         self.by_cookies[sa.cookies] = sa
         self._context.deadlines.set((Timer.IKE_END, sa), sa.expires)
         if sa.initiator:
             self._context.deadlines.set((Timer.IKE_RENEWAL, sa), now + RENEWAL * seconds)
         if peer is None:
-            self._create(sa, number or self.new_id(), mode.path, now)
+            negotiation = None if mode.initiator else mode.negotiation
+            self._create(sa, number or self.new_id(), mode.path, negotiation, now)
         else:
             self._attach(sa, peer, now)
         return sa
@@ -167,7 +179,7 @@ class Peers:
             return
         peer.isakmp_sas.remove(sa)
         self.close(peer, Why.INITIAL_CONTACT)
-        self._create(sa, self.new_id(), peer.path, now)
+        self._create(sa, self.new_id(), peer.path, None, now)
 
     def remove_isakmp_sa(self, sa: IsakmpSa) -> None:
         """Forget an ISAKMP SA; the pairs negotiated under it live on."""
@@ -189,10 +201,27 @@ class Peers:
         self.by_cookies[sa.cookies] = sa
         self._context.deadlines.set((Timer.IKE_END, sa), now + LINGER)
 
-    def end_isakmp_sa(self, sa: IsakmpSa) -> None:
-        """End an ISAKMP SA whose time is over."""
+    def shorten(self, sa: IsakmpSa, seconds: int, now: float) -> None:
+        """Let an ISAKMP SA of ours end when the peer ends it, and be renewed before."""
+        deadlines = self._context.deadlines
+        if (Timer.IKE_RENEWAL, sa) in deadlines and now + seconds < sa.expires:
+            sa.expires = now + seconds
+            deadlines.set((Timer.IKE_END, sa), sa.expires)
+            deadlines.set((Timer.IKE_RENEWAL, sa), now + RENEWAL * seconds)
+
+    def retire(self, sa: IsakmpSa, now: float) -> None:
+        """Keep an ISAKMP SA that another has replaced only for what is under way under it."""
+        self._context.deadlines.clear((Timer.IKE_RENEWAL, sa))
+        self._context.deadlines.set((Timer.IKE_END, sa), min(sa.expires, now + GRACE))
+
+    def end_isakmp_sa(self, sa: IsakmpSa, now: float) -> None:
+        """End an ISAKMP SA whose time is over, or that was retired and has become idle."""
         if sa in sa.peer.lingering:
             self.remove_isakmp_sa(sa)
+        elif now < sa.expires and any(
+            mode in self._context.requests for mode in sa.quick_modes.values()
+        ):
+            self.retire(sa, now)
         else:
             self.delete_isakmp_sa(sa)
             self.close_if_empty(sa.peer, Why.EXPIRED)
@@ -230,7 +259,8 @@ class Peers:
         """Take in what a quick mode agreed on."""
         peer.pairs[pair.spi] = pair
         self.by_spi[pair.spi] = pair, peer
-        self._context.deadlines.set((Timer.ESP_END, pair), now + pair.seconds)
+        grace = 0.0 if pair.initiator else GRACE
+        self._context.deadlines.set((Timer.ESP_END, pair), now + pair.seconds + grace)
         if pair.initiator:
             self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RENEWAL * pair.seconds)
         if (Timer.VOLUME, None) not in self._context.deadlines:
@@ -254,10 +284,16 @@ class Peers:
             self.delete_pair(next(iter(peer.pairs.values())), Why.SURPLUS)
 
     def confirm(self, pair: SaPair) -> None:
-        """Take note that the peer has both SAs of a pair."""
-        pair.confirmed = True
-        peer = self.by_spi[pair.spi][1]
-        self._context.tell(SaConfirmed(peer.id, pair.spi))
+        """Take note that the peer has both SAs of a pair, if that is news."""
+        if pair.spi in self.by_spi and not pair.confirmed:
+            pair.confirmed = True
+            self._context.tell(SaConfirmed(pair.sa.peer.id, pair.spi))
+
+    def limit(self, pair: SaPair, now: float) -> None:
+        """Let a pair that is used up live no longer than another needs to take its place."""
+        end = self._context.deadlines.get((Timer.ESP_END, pair))
+        if end is not None and end > now + GRACE:
+            self._context.deadlines.set((Timer.ESP_END, pair), now + GRACE)
 
     def remove_pair(self, pair: SaPair, why: Why) -> None:
         """Forget a pair."""
@@ -310,13 +346,19 @@ class Peers:
 
     # Making and telling.
 
-    def _create(self, sa: IsakmpSa, number: int, path: Path, now: float) -> None:
+    def _create(
+        self, sa: IsakmpSa, number: int, path: Path, negotiation: Negotiation | None, now: float
+    ) -> None:
         context = self._context
         liveness = Liveness(int.from_bytes(context.entropy(4), "big"))
         peer = Peer(number, path, sa, liveness)
         self.by_id[number] = peer
         self._places.setdefault(path, []).append(peer)
-        context.tell(PeerAuthenticated(number, path, peer.identity, peer.algorithms, peer.client))
+        context.tell(
+            PeerAuthenticated(
+                number, path, peer.identity, peer.algorithms, peer.client, negotiation
+            )
+        )
         self._attach(sa, peer, now)
 
     def _attach(self, sa: IsakmpSa, peer: Peer, now: float) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from typing import Final
 
 from ipsec.algorithms import EspAlgorithms
@@ -36,6 +36,9 @@ from ipsec.offers import (
 from ipsec.proposals import Proposal, SecurityAssociation, Transform
 
 SPI_LENGTH: Final = 4
+MAX_OFFERS: Final = 64
+"""So many transforms of one offer are reported in events."""
+
 MAX_OFFERS_NAMED: Final = 20
 """So many offers are listed in the log line of a failure."""
 
@@ -62,6 +65,18 @@ class Policy:
     def groups(self) -> frozenset[GroupDescription]:
         """Groups that perfect forward secrecy may use: those of phase 1."""
         return frozenset(suite.group for suite in self.ike)
+
+    def ike_rank(self, offer: IkeOffer | None) -> int | None:
+        """Return the place of a phase-1 offer in the order, or None if it is not accepted."""
+        if offer is None or offer.method is not AuthenticationMethod.PRE_SHARED_KEY:
+            return None
+        return self.ike_ranks.get(offer.suite)
+
+    def esp_rank(self, offer: EspOffer | None) -> int | None:
+        """Return the place of a phase-2 offer in the order, or None if it is not accepted."""
+        if offer is None or not (offer.group is None or offer.group in self.groups):
+            return None
+        return self.esp_ranks.get(offer.algorithms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +120,8 @@ def choose_ike(sa: SecurityAssociation, policy: Policy) -> IkeChoice:
     for proposal, transform in _transforms(sa, ProtocolId.ISAKMP):
         offer = read_ike_offer(transform)
         seen.append(offer)
-        if offer is None or offer.method is not AuthenticationMethod.PRE_SHARED_KEY:
-            continue
-        rank = policy.ike_ranks.get(offer.suite)
-        if rank is not None and (best is None or rank < best[0]):
+        rank = policy.ike_rank(offer)
+        if offer is not None and rank is not None and (best is None or rank < best[0]):
             best = rank, IkeChoice(proposal, transform, offer)
     if best is None:
         raise _no_proposal_chosen(seen, policy, _ike_hint(seen, policy))
@@ -133,10 +146,8 @@ def choose_esp(
             continue
         if len(proposal.spi) != SPI_LENGTH or not any(proposal.spi):
             continue
-        if offer.mode not in modes or not (offer.group is None or offer.group in policy.groups):
-            continue
-        algorithm_rank = policy.esp_ranks.get(offer.algorithms)
-        if algorithm_rank is None:
+        algorithm_rank = policy.esp_rank(offer)
+        if offer.mode not in modes or algorithm_rank is None:
             continue
         rank = modes.index(offer.mode), algorithm_rank
         if best is None or rank < best[0]:
@@ -144,6 +155,21 @@ def choose_esp(
     if best is None:
         raise _no_proposal_chosen(seen, policy, _esp_hint(seen, policy, modes))
     return best[1]
+
+
+def offered_ike(sa: SecurityAssociation) -> tuple[IkeOffer | None, ...]:
+    """Return the first MAX_OFFERS transforms of a phase-1 offer, None for what is not known.
+
+    Raises NotifyError where one attribute has two values; so does the other one.
+    """
+    transforms = islice(_transforms(sa, ProtocolId.ISAKMP), MAX_OFFERS)
+    return tuple(read_ike_offer(transform) for _, transform in transforms)
+
+
+def offered_esp(sa: SecurityAssociation) -> tuple[EspOffer | None, ...]:
+    """Return the first MAX_OFFERS transforms of a phase-2 offer, None for what is not known."""
+    transforms = islice(_transforms(sa, ProtocolId.ESP), MAX_OFFERS)
+    return tuple(read_esp_offer(transform) for _, transform in transforms)
 
 
 def _transforms(

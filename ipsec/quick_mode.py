@@ -23,8 +23,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from ipsec import keymat, natt
-from ipsec.checks import known
+from ipsec import keymat, natt, responder_lifetime
 from ipsec.config import IkeConfig
 from ipsec.constants import (
     IKE_PORT,
@@ -32,7 +31,6 @@ from ipsec.constants import (
     PROTOCOL_UDP,
     EncapsulationMode,
     ExchangeType,
-    IpsecAttribute,
     LifeType,
     NotifyType,
     PayloadType,
@@ -44,12 +42,12 @@ from ipsec.exchange import Incoming, LastMessages
 from ipsec.groups import KeyAgreement
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload, Payloads
-from ipsec.offers import EspOffer, esp_transform, read_esp_offer, read_lifetimes
+from ipsec.offers import EspOffer, esp_transform, read_esp_offer
 from ipsec.path import Path
-from ipsec.payloads import Identification, Notification, read_notifications
+from ipsec.payloads import Identification, read_notifications
 from ipsec.phase1_keys import NONCE_LENGTH, read_nonce, shared_secret
-from ipsec.policy import SPI_LENGTH, choose_esp
-from ipsec.proposals import Attribute, Proposal, SecurityAssociation
+from ipsec.policy import SPI_LENGTH, choose_esp, offered_esp
+from ipsec.proposals import Proposal, SecurityAssociation
 from ipsec.protection import hashed, verify_hash
 from ipsec.sa_pair import KeySource, SaPair
 from wire import DecodeError, Entropy, Reader
@@ -80,6 +78,7 @@ class Received(Enum):
 class QuickMode:
     """One quick mode under `sa`. There is a `pair` from ANSWERED or ESTABLISHED on.
 
+    `offered` and `chosen` are what the peer's message 1 was about.
     Nothing in a message is looked at before its HASH was found to be right.
     """
 
@@ -93,9 +92,11 @@ class QuickMode:
         "_nr",
         "_offered",
         "_spi",
+        "chosen",
         "initiator",
         "last",
         "message_id",
+        "offered",
         "pair",
         "sa",
         "state",
@@ -119,6 +120,8 @@ class QuickMode:
         self.state = State.START
         self.last = LastMessages()
         self.pair: SaPair | None = None
+        self.offered: tuple[EspOffer | None, ...] = ()
+        self.chosen: EspOffer | None = None
 
     def start(self, path: Path, ours: Identification, theirs: Identification) -> bytes:
         """Return message 1, for traffic between these two."""
@@ -166,8 +169,9 @@ class QuickMode:
     def _answer(self, payloads: Payloads, path: Path) -> bytes:
         self._ni = read_nonce(payloads)
         offered = SecurityAssociation.parse(Reader(payloads.the(PayloadType.SA)))
+        self.offered = offered_esp(offered)
         choice = choose_esp(offered, self._config.policy, self._modes(path))
-        offer = choice.offer
+        self.chosen = offer = choice.offer
         theirs, ours = self._read_identities(payloads, path)
         self._nr = self._entropy(NONCE_LENGTH)
         answer = [
@@ -203,14 +207,12 @@ class QuickMode:
         addresses = self._original_addresses(payloads, offer)
         original_address = None if addresses is None else addresses[1]
         for notification in read_notifications(payloads.all(PayloadType.NOTIFY)):
-            if notification.type == NotifyType.RESPONDER_LIFETIME:
-                offer = _shorten(offer, read_lifetimes(notification.data))
+            offer = _shorten(offer, responder_lifetime.read(notification, ProtocolId.ESP))
         self.pair = self._make_pair(spi, offer, g_xy, ours, theirs, original_address)
-        self.pair.confirmed = True
         return self._seal([], self._hash_3)
 
     def _confirm(self, payloads: Payloads, path: Path) -> None:
-        known(self.pair).confirmed = True
+        """Take message 3, which has nothing but its hash."""
 
     # What they are made of.
 
@@ -306,23 +308,12 @@ class QuickMode:
             _least(offer.kilobytes, self._config.esp_kilobytes),
         )
 
-    def _responder_lifetime(self, offer: EspOffer, pair: SaPair) -> list[Payload]:
-        """Tell the initiator where our lifetime is shorter than its own (RFC 2407 4.6.3.1)."""
-        attributes = []
-        for kind, offered, ours in (
-            (LifeType.SECONDS, offer.seconds, pair.seconds),
-            (LifeType.KILOBYTES, offer.kilobytes, pair.kilobytes),
-        ):
-            if ours is not None and offered is not None and ours < offered:
-                attributes.append(Attribute.short(IpsecAttribute.SA_LIFE_TYPE, kind))
-                attributes.append(Attribute.long(IpsecAttribute.SA_LIFE_DURATION, ours))
-        if not attributes:
-            return []
-        data = b"".join(attribute.build() for attribute in attributes)
-        notification = Notification(
-            NotifyType.RESPONDER_LIFETIME, ProtocolId.ESP, _octets(pair.spi), data
-        )
-        return [Payload(PayloadType.NOTIFY, notification.build())]
+    @staticmethod
+    def _responder_lifetime(offer: EspOffer, pair: SaPair) -> list[Payload]:
+        """Tell the initiator where our lifetime is shorter than its own."""
+        seconds = LifeType.SECONDS, offer.seconds or DEFAULT_LIFETIME, pair.seconds
+        kilobytes = LifeType.KILOBYTES, offer.kilobytes, pair.kilobytes
+        return responder_lifetime.tell(ProtocolId.ESP, _octets(pair.spi), [seconds, kilobytes])
 
     # HASH(1), HASH(2), HASH(3), and sending.
 
@@ -381,5 +372,6 @@ def _octets(spi: int) -> bytes:
 
 
 def _least(first: int | None, second: int | None) -> int | None:
-    amounts = [amount for amount in (first, second) if amount is not None]
+    """Return the lesser lifetime; None or 0 is for ever."""
+    amounts = [amount for amount in (first, second) if amount]
     return min(amounts, default=None)

@@ -5,13 +5,13 @@ from typing import Final
 from ipsec.constants import L2TP_PORT, PROTOCOL_UDP, NotifyType, PayloadType, ProtocolId
 from ipsec.context import Context
 from ipsec.errors import Drop, DropError, NotifyError
-from ipsec.events import NegotiationFailed, Why
+from ipsec.events import EspOffered, NegotiationFailed, Why
 from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification
-from ipsec.peers import Peers
+from ipsec.peers import Peer, Peers
 from ipsec.quick_mode import QuickMode, State
 from ipsec.sa_pair import SaPair
 
@@ -40,7 +40,6 @@ class QuickModes:
             theirs = Identification.of_address(path.peer.host, PROTOCOL_UDP, L2TP_PORT)
         else:
             ours, theirs = renewed.ours, renewed.theirs
-            renewed.renewed = True
         message_id = sa.new_message_id(context.entropy)
         mode = self._make(sa, message_id)
         first = mode.start(path, ours, theirs)
@@ -50,10 +49,10 @@ class QuickModes:
     def receive(self, raw: bytes, sa: IsakmpSa, message: Incoming, now: float) -> None:
         """Take a message of a quick mode; `raw` is all of it. Raises DecodeError."""
         message_id = message.header.message_id
-        if sa in sa.peer.lingering:
-            raise DropError(Drop.UNKNOWN_SA)
         mode = sa.quick_modes.get(message_id)
         if mode is None:
+            if sa in sa.peer.lingering:
+                raise DropError(Drop.UNKNOWN_SA)
             if sa.was_used(message_id):
                 raise DropError(Drop.REPEATED)
             mode = self._make(sa, message_id)
@@ -67,11 +66,13 @@ class QuickModes:
         except NotifyError as error:
             self._keep(sa, mode)
             self._peers.heard(sa.peer, message.path, now)
+            self._tell_offer(mode)
             self._refuse(mode, raw, message.path, error)
             return
         mode.last.remember(raw, answer)
         self._keep(sa, mode)
         self._peers.heard(sa.peer, message.path, now)
+        self._tell_offer(mode)
         self._go_on(mode, answer, message.path, now)
 
     def used(self, pair: SaPair) -> None:
@@ -83,9 +84,25 @@ class QuickModes:
                 self._context.answered(mode)
         self._peers.confirm(pair)
 
+    def is_offering(self, peer: Peer) -> bool:
+        """Say whether a quick mode of ours waits for the answer of a peer."""
+        modes = (mode for sa in peer.isakmp_sas for mode in sa.quick_modes.values())
+        return any(mode.state is State.OFFERED for mode in modes)
+
     def unanswered(self, mode: QuickMode) -> None:
-        """Give up a quick mode that gets no answer."""
-        self._fail(mode, f"no answer to {mode.state.value}", "")
+        """Give up sending a message that gets no answer.
+
+        An initiator's quick mode is over, and with it the ISAKMP SA: the peer may have deleted
+        that. A responder cannot know whether the initiator has got message 2 and message 3 was
+        lost, so the pair stays, and is confirmed when it is used.
+        """
+        why = f"no answer to {mode.state.value}"
+        if not mode.initiator:
+            self._tell_failure(mode, why, "", timed_out=True)
+            return
+        self._fail(mode, why, "")
+        if mode.sa in mode.sa.peer.isakmp_sas:
+            self._peers.delete_isakmp_sa(mode.sa)
 
     def refused(self, sa: IsakmpSa, notification: Notification) -> None:
         """Take a notification of the peer, by which it may have refused what we offered."""
@@ -116,7 +133,7 @@ class QuickModes:
             return
         if mode.state is State.ANSWERED or mode.initiator:
             self._peers.install(pair, peer, now)
-        if mode.state is State.ESTABLISHED and pair.spi in peer.pairs:
+        if mode.state is State.ESTABLISHED:
             self._peers.confirm(pair)
 
     def _refuse(self, mode: QuickMode, raw: bytes, path: Path, error: NotifyError) -> None:
@@ -127,12 +144,22 @@ class QuickModes:
         self._context.send(answer, path)
         self._fail(mode, error.why, error.hint)
 
+    def _tell_offer(self, mode: QuickMode) -> None:
+        """Report what message 1 offered, once; a quick mode that is over keeps little."""
+        if mode.offered:
+            self._context.tell(EspOffered(mode.sa.peer.id, mode.offered, mode.chosen))
+            mode.offered = ()
+
     def _fail(self, mode: QuickMode, why: str, hint: str) -> None:
         mode.state = State.FAILED
-        peer, pair = mode.sa.peer, mode.pair
+        peer = mode.sa.peer
         self._context.answered(mode)
-        self._context.tell(NegotiationFailed(peer.path, peer.id, QUICK_MODE, why, hint))
-        if pair is not None and pair.spi in peer.pairs:
-            self._peers.delete_pair(pair, Why.NEGOTIATION_FAILED)
+        self._tell_failure(mode, why, hint)
         if mode.initiator and not peer.pairs:
             self._peers.close(peer, Why.NEGOTIATION_FAILED, tell_peer=True)
+
+    def _tell_failure(self, mode: QuickMode, why: str, hint: str, timed_out: bool = False) -> None:
+        peer = mode.sa.peer
+        self._context.tell(
+            NegotiationFailed(peer.path, peer.id, QUICK_MODE, why, hint, timed_out=timed_out)
+        )

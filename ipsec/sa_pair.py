@@ -22,7 +22,7 @@ class SaPair:
     """Both SAs, for what they are and how long; see events.SaInstalled for the fields.
 
     `sa` is the ISAKMP SA that they were negotiated under, `initiator` our role in that.
-    `confirmed` says that the peer has both, `renewed` that others are to take their place.
+    `confirmed` says that the peer has both.
     """
 
     sa: "IsakmpSa"
@@ -36,7 +36,6 @@ class SaPair:
     seconds: int
     kilobytes: int | None
     confirmed: bool = False
-    renewed: bool = False
 
     @property
     def spi(self) -> int:

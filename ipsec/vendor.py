@@ -14,6 +14,15 @@ from ipsec import natt
 DPD: Final = bytes.fromhex("afcad71368a1f1c96b8696fc77570100")
 """RFC 3706 section 5.1, major version 1, minor version 0."""
 
+_FRAGMENTATION: Final = bytes.fromhex("4048b7d56ebce88525e7de7f00d6c2d3")
+FRAGMENTATION: Final = (
+    _FRAGMENTATION + bytes.fromhex("80000000"),
+    _FRAGMENTATION + bytes.fromhex("c0000000"),
+    _FRAGMENTATION,
+)
+"""The MD5 hash of this word: with the flag for Main Mode, as racoon and strongSwan send it; with
+that for Base Mode too (Cisco); without any (Windows)."""
+
 _MICROSOFT: Final = bytes.fromhex("1e2b516905991c7d7c96fcbfb587e461")
 _WINDOWS_VERSIONS: Final = {
     2: "Windows 2000",
@@ -36,26 +45,39 @@ _SOFTWARE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What a peer's vendor ids say; `natt` is the best variant that both sides have."""
+    """What a peer's vendor ids say; `natt` is the best variant that both sides have.
+
+    `fragmentation` is the vendor id by which the peer says that it reassembles, or None.
+    """
 
     natt: natt.Variant | None
     dpd: bool
+    fragmentation: bytes | None
     client: str
 
 
 def read(vendor_ids: Sequence[bytes]) -> Extensions:
     """Return what the vendor ids of the first message in one direction say."""
-    return Extensions(natt.choose_variant(vendor_ids), DPD in vendor_ids, _name(vendor_ids))
+    return Extensions(
+        natt.choose_variant(vendor_ids),
+        DPD in vendor_ids,
+        next((form for form in FRAGMENTATION if form in vendor_ids), None),
+        _name(vendor_ids),
+    )
 
 
 def offer() -> list[bytes]:
     """Return the vendor ids that an initiator sends in its first message."""
-    return [*(variant.vendor_id for variant in natt.VARIANTS), DPD]
+    return [*(variant.vendor_id for variant in natt.VARIANTS), DPD, FRAGMENTATION[0]]
 
 
 def answer(peer: Extensions) -> list[bytes]:
     """Return the vendor ids that a responder sends: what the initiator offered and we have."""
-    return [*([peer.natt.vendor_id] if peer.natt else []), *([DPD] if peer.dpd else [])]
+    return [
+        *([peer.natt.vendor_id] if peer.natt else []),
+        *([DPD] if peer.dpd else []),
+        *([peer.fragmentation] if peer.fragmentation else []),
+    ]
 
 
 def _name(vendor_ids: Sequence[bytes]) -> str:

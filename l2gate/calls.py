@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aaa import Department, Lease
+from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
 from l2tp.constants import CallResult
@@ -27,8 +28,8 @@ class Call:
 
     `since` is the caller's clock in seconds, `login` the name as typed, `user` the name once it
     is proven. `record` is what the data plane knows of the call since its network was last
-    opened. `why` and `result` say how it ends, in
-    the log and in the CDN, if it is we who end it. `ns` is the next sequence number of data, as
+    opened. `why` and `result` say how it ends, in the log and in the CDN, if it is we who end
+    it; `mend` is there if this is no usual end. `ns` is the next sequence number of data, as
     long as there is no record that counts them.
     """
 
@@ -36,6 +37,7 @@ class Call:
     flow: Flow
     peer: Peer
     host_name: str
+    attempt: Attempt
     link: Link
     since: float
     state: CallState = CallState.NEGOTIATING
@@ -47,6 +49,7 @@ class Call:
     record: SessionRecord | None = None
     ns: int = 0
     why: str = ""
+    mend: Mend | None = None
     result: CallResult = CallResult.LOSS_OF_CARRIER
 
     @property

@@ -2,11 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import socket
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from enum import IntEnum
 from importlib.metadata import version
 from ipaddress import IPv4Address, IPv4Network
@@ -17,7 +20,22 @@ from l2gate.configuration import ConfigurationError, Problem, load
 from l2gate.configuration.sections import CONTROL_SOCKET
 from l2gate.configuration.values import host_name
 from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
-from l2gate.reports import sessions_from_json, sessions_table, status_from_json, status_text
+from l2gate.history import Attempt
+from l2gate.reports import (
+    attempt_line,
+    attempt_text,
+    attempts_from_json,
+    attempts_table,
+    offers_from_json,
+    offers_text,
+    sessions_from_json,
+    sessions_table,
+    status_from_json,
+    status_text,
+)
+
+FOLLOWING = 1.0
+"""Seconds between two looks at the attempts by `--follow`."""
 
 CONFIGURATION = Path("/etc/l2gate/l2gate.yaml")
 
@@ -122,6 +140,47 @@ def sessions(options: argparse.Namespace) -> None:
         print(sessions_table(sessions_from_json(result)))
 
 
+def attempts(options: argparse.Namespace) -> None:
+    """Print how clients got on that tried to connect."""
+    request = Request("attempts", {"whose": options.whose} if options.whose else {})
+    if options.follow:
+        _follow(options, request)
+        return
+    result = _ask(options, request)
+    if options.json:
+        _print_json(result)
+        return
+    found = attempts_from_json(result)
+    if options.whose and len(found) == 1:
+        print(attempt_text(found[0]))
+    else:
+        print(attempts_table(found))
+
+
+def _follow(options: argparse.Namespace, request: Request) -> None:
+    """Print each attempt once more whenever anything of it but its traffic has changed."""
+    seen: dict[int, Attempt] = {}
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            result = attempts_from_json(_ask(options, request))
+            quiet = {attempt.id: replace(attempt, octets_in=0, octets_out=0) for attempt in result}
+            for attempt in result:
+                if seen.get(attempt.id) != quiet[attempt.id]:
+                    line = json.dumps(asdict(attempt)) if options.json else attempt_line(attempt)
+                    print(line, flush=True)
+            seen = quiet
+            time.sleep(FOLLOWING)
+
+
+def offers(options: argparse.Namespace) -> None:
+    """Print what the clients offer in IKE."""
+    result = _ask(options, Request("offers"))
+    if options.json:
+        _print_json(result)
+    else:
+        print(offers_text(offers_from_json(result)))
+
+
 def disconnect(options: argparse.Namespace) -> None:
     """Close one session, or all of a user."""
     target = options.target
@@ -209,6 +268,29 @@ def _parser() -> argparse.ArgumentParser:
         "sessions", parents=[control, as_json], help="list who is connected"
     )
     command.set_defaults(run=sessions)
+
+    command = commands.add_parser(
+        "attempts",
+        parents=[control, as_json],
+        help="show how far clients got that tried to connect, and why no further",
+    )
+    command.add_argument(
+        "whose",
+        nargs="?",
+        metavar="ID|IP|USER",
+        help="only this attempt, or those of an outer address or a login name",
+    )
+    command.add_argument(
+        "--follow", action="store_true", help="go on and print a line for each change"
+    )
+    command.set_defaults(run=attempts)
+
+    command = commands.add_parser(
+        "offers",
+        parents=[control, as_json],
+        help="show what clients offer in IKE, and which proposals would accept it",
+    )
+    command.set_defaults(run=offers)
 
     command = commands.add_parser("disconnect", parents=[control], help="close sessions")
     command.add_argument("target", metavar="ID|USER", help="a session's id, or a login name")

@@ -21,8 +21,10 @@ class Stage(Enum):
 class Noted:
     """One line for the log: who, at which stage, what, why, and what to do about it.
 
-    `trouble` tells a refusal or loss from the normal course. `peer` is the outer address and
-    port; `session` is our L2TP session id; both are empty where there is none yet.
+    `trouble` tells a refusal or loss from the normal course; then `mend` says what to do about
+    it and `windows` which error number Windows shows its user, where they are known. `attempt`
+    is the number of the record in `Attempts`, `peer` the outer address and port, `session` our
+    L2TP session id; they are empty where there is none yet.
     """
 
     stage: Stage
@@ -31,14 +33,21 @@ class Noted:
     user: str = ""
     session: int | None = None
     trouble: bool = False
+    mend: str = ""
+    windows: int | None = None
+    attempt: int | None = None
 
     def __str__(self) -> str:
-        facts = [f"peer={self.peer}"] if self.peer else []
+        facts = [f"attempt={self.attempt}"] if self.attempt is not None else []
+        if self.peer:
+            facts.append(f"peer={self.peer}")
         if self.session is not None:
             facts.append(f"session={self.session}")
         if self.user:
             facts.append(f"user={printable(self.user)}")
-        return " ".join([f"{self.stage.value}:", *facts, printable(self.text)])
+        text = f"{self.text}; {self.mend}" if self.mend else self.text
+        shown = [f"(Windows error {self.windows})"] if self.windows is not None else []
+        return " ".join([f"{self.stage.value}:", *facts, printable(text), *shown])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from l2gate import inner
 from l2gate.records import PeerRecord, SaRecord, SessionRecord, Tables
 from l2tp.constants import VERSION
 from l2tp.header import L_BIT, O_BIT, S_BIT, T_BIT, VERSION_MASK
+from ppp.dhcp import SERVER_PORT
 from wire.types import Octets
 
 
@@ -194,7 +195,8 @@ class Forwarder:
     ) -> None:
         """Pass on the IPv4 packet that begins at `start`; its own length says where it ends.
 
-        A packet for everybody (DHCPINFORM, RFC 2131 section 4.4.3) is for the gateway alone.
+        A packet for everybody or for our DHCP server is for the gateway alone: DHCPINFORM may
+        be sent to either (RFC 2131 section 4.4.3).
         """
         if len(datagram) < start + _IPV4.size:
             self.drops[Drop.MALFORMED] += 1
@@ -206,7 +208,9 @@ class Forwarder:
         elif source != session.address and self._tables.session_to(source) is not session:
             session.spoofed += 1
             self.drops[Drop.SPOOFED] += 1
-        elif destination == _BROADCAST:
+        elif destination == _BROADCAST or (
+            destination == session.gateway and inner.is_udp_for(packet, SERVER_PORT)
+        ):
             self._hand_up(session.peer, session.port, datagram, length)
         else:
             if protocol == _TCP and (

@@ -21,10 +21,14 @@ from aaa import Aaa, Directory
 from ipsec import events as ike
 from ipsec.endpoint import Datagram, Ike, Path
 from ipsec.udpencap import Kind, classify
+from l2gate import mending
+from l2gate.attempts import Attempts
 from l2gate.calls import Call
 from l2gate.configuration.model import Configuration
 from l2gate.events import Event, Noted, ShutdownFinished, Stage
 from l2gate.forwarder import Forwarder
+from l2gate.history import Mend, Reached
+from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
 from l2gate.records import PeerRecord, Tables
 from l2gate.settings import ike_config, link_config, lns_config
@@ -68,6 +72,7 @@ class Gateway:
     def __init__(self, configuration: Configuration, entropy: Entropy) -> None:
         self.tables = Tables()
         self.peers = Peers(self.tables)
+        self.attempts = Attempts()
         self.forwarder = Forwarder(self.tables, self)
         self.ike = Ike(ike_config(configuration), entropy)
         self.lns = Lns(lns_config(configuration), entropy)
@@ -85,6 +90,7 @@ class Gateway:
         self._tunnels: dict[int, l2tp.TunnelOpened] = {}
         self._sessions_of: dict[int, set[int]] = {}
         self._deadlines: Deadlines[tuple[Due, int]] = Deadlines()
+        self._refusals = LineLimit()
         self.stopping = False
         self._now = 0.0
 
@@ -116,11 +122,14 @@ class Gateway:
         self.calls.handle_timeout(now)
         for due, number in self._deadlines.take_due(now):
             self._on_deadline(due, number, now)
+        if left_out := self._refusals.handle_timeout(now):
+            text = f"{left_out} more refusals of the last minute were left out"
+            self._tell(Noted(Stage.IKE, text, trouble=True))
         self.settle(now)
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is to be called next, or None."""
-        cores = (self.ike, self.lns, self.calls)
+        cores = (self.ike, self.lns, self.calls, self._refusals)
         moments = [core.next_timeout() for core in cores] + [self._deadlines.next()]
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -191,6 +200,7 @@ class Gateway:
         """Take the first packet on an SA as the peer's word that it has the pair."""
         record = self.tables.sas.get(spi)
         if record is not None:
+            self.attempts.of(record.peer.peer).esp = True
             self.ike.packet_authenticated(spi, record.peer.path, self._now)
 
     # Between the cores
@@ -199,27 +209,32 @@ class Gateway:
         match event:
             case ike.PeerAuthenticated():
                 peer = self.peers.add(event)
+                self.attempts.authenticated(event, now)
                 self._deadlines.set((Due.PEER_IDLE, event.peer), now + IDLE_PEER)
                 client = f", client {event.client}" if event.client else ""
                 text = f"authenticated as {event.identity}, {event.algorithms}{client}"
                 self._note(Stage.IKE, text, peer)
+            case ike.EspOffered():
+                self.attempts.offered(event, now)
             case ike.SaInstalled():
                 self.peers.install(event)
             case ike.SaConfirmed():
                 known = self.peers.get(event.peer)
                 self.peers.confirm(event.peer, event.inbound_spi)
                 if known is not None:
+                    self.attempts.of(event.peer).reach(Reached.TUNNEL)
                     self._note(Stage.IPSEC, f"SA established, {known.algorithms}", known)
             case ike.SaDeleted():
                 self.peers.uninstall(event.peer, event.inbound_spi)
             case ike.PathChanged():
                 self.peers.move(event.peer, event.path)
+                self.attempts.moved(event)
             case ike.PeerClosed():
                 self._on_peer_closed(event, now)
             case ike.NegotiationFailed():
-                text = f"{event.stage} failed: {event.why}"
-                text += f"; {event.hint}" if event.hint else ""
-                self._tell(Noted(Stage.IKE, text, str(event.path.peer), trouble=True))
+                noted = self.attempts.failed(event, now)
+                if noted is not None and self._refusals.admits(event.path.peer.host, now):
+                    self._tell(noted)
 
     def _on_peer_closed(self, event: ike.PeerClosed, now: float) -> None:
         """RFC 3193 section 3.1: L2TP hears of it when IKE loses a peer."""
@@ -230,7 +245,7 @@ class Gateway:
         for tunnel in list(peer.tunnels):
             opened = self._tunnels[tunnel]
             self.lns.close_flow(opened.flow, f"the IPsec peer is gone: {event.why.value}", now)
-        self._note(Stage.IKE, f"peer closed: {event.why.value}", peer)
+        self._tell(self.attempts.closed(event, peer.record.encapsulated, now))
 
     def _on_l2tp_event(self, event: l2tp.Event, now: float) -> None:
         match event:
@@ -246,13 +261,9 @@ class Gateway:
             case l2tp.TunnelClosed():
                 self._on_tunnel_closed(event, now)
             case l2tp.TunnelRefused():
-                self._note(
-                    Stage.L2TP, f"tunnel refused: {event.why}", self._peer_of(event.flow), True
-                )
+                self._note_refusal("tunnel", event)
             case l2tp.SessionRefused():
-                self._note(
-                    Stage.L2TP, f"call refused: {event.why}", self._peer_of(event.flow), True
-                )
+                self._note_refusal("call", event)
 
     def _on_tunnel_opened(self, event: l2tp.TunnelOpened, now: float) -> None:
         self._tunnels[event.tunnel] = event
@@ -262,6 +273,7 @@ class Gateway:
             self.lns.close_flow(event.flow, "the IPsec peer is gone", now)
             return
         peer.tunnels.add(event.tunnel)
+        self.attempts.follow_tunnel(event, peer.record.peer)
         self._deadlines.clear((Due.PEER_IDLE, peer.record.peer))
         self._deadlines.set((Due.TUNNEL_IDLE, event.tunnel), now + IDLE_TUNNEL)
         self._note(Stage.L2TP, f"tunnel of {event.host_name!r} established", peer)
@@ -272,7 +284,8 @@ class Gateway:
             return
         self._sessions_of[event.tunnel].add(event.session)
         self._deadlines.clear((Due.TUNNEL_IDLE, event.tunnel))
-        self.calls.open(event, peer, flow, self._tunnels[event.tunnel].host_name, now)
+        host_name, attempt = self._tunnels[event.tunnel].host_name, self.attempts.of(flow.peer)
+        self.calls.open(event, peer, flow, host_name, attempt, now)
 
     def _on_session_gone(self, event: l2tp.SessionClosed, now: float) -> None:
         """Close a tunnel after its last session: at once if it was we who ended that."""
@@ -327,12 +340,15 @@ class Gateway:
     def _peer_of(self, flow: l2tp.Flow) -> Peer | None:
         return self.peers.get(flow.peer) if isinstance(flow, Flow) else None
 
-    def _note(self, stage: Stage, text: str, peer: Peer | None, trouble: bool = False) -> None:
-        where = str(peer.record.path.peer) if peer is not None else ""
-        self._tell(Noted(stage, text, where, trouble=trouble))
+    def _note(self, stage: Stage, text: str, peer: Peer, mend: Mend | None = None) -> None:
+        """Tell what happened to a peer; with `mend` it is trouble."""
+        self._tell(self.attempts.of(peer.record.peer).noted(stage, text, mend))
 
-    def _note_refusal(self, what: str, why: str, flow: l2tp.Flow) -> None:
-        self._note(Stage.L2TP, f"{what} refused: {why}", self._peer_of(flow), trouble=True)
+    def _note_refusal(self, what: str, event: l2tp.TunnelRefused | l2tp.SessionRefused) -> None:
+        peer = self._peer_of(event.flow)
+        if peer is not None:
+            mend = mending.refusal(event)
+            self._note(Stage.L2TP, f"{what} refused: {event.why}", peer, mend)
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)

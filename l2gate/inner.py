@@ -1,7 +1,7 @@
 """What a router does to an IPv4 packet that crosses a link with a smaller MTU.
 
 RFC 791 (IPv4, fragmentation), RFC 792 and 1191 (ICMP fragmentation needed), RFC 1812 section
-4.3.2 (when a router must keep silent), RFC 1071 and 1624 (checksums), RFC 9293 (TCP options).
+4.3.2 (when a router must keep silent), RFC 1624 (changed checksums), RFC 9293 (TCP options).
 
 A `packet` is always one whole IPv4 packet: version 4, a header of 20 to 60 octets that is not
 longer than the packet, and a total length that is the number of octets given. Everything
@@ -13,6 +13,7 @@ from ipaddress import IPv6Address
 from struct import Struct
 from typing import Final
 
+from wire.checksum import checksum
 from wire.types import Octets
 
 HEADER_LENGTH: Final = 20
@@ -42,16 +43,6 @@ _ICMP_HEADER: Final = Struct("!BBHHH")
 _IPV4_HEADER: Final = Struct("!BBHHHBBHII")
 
 
-def checksum(octets: Octets) -> int:
-    """Return the Internet checksum (RFC 1071) of octets that are not all zero.
-
-    2**16 is 1 modulo 0xFFFF, so the one's complement sum of the 16-bit words is the whole as
-    one big number modulo 0xFFFF.
-    """
-    number = int.from_bytes(octets, "big")
-    return -(number << 8 if len(octets) % 2 else number) % 0xFFFF
-
-
 def with_udp6_checksum(datagram: bytes, source: str, destination: str) -> bytes:
     """Return a UDP datagram, whose checksum field is zero, with its checksum over IPv6.
 
@@ -76,6 +67,16 @@ def header_length(packet: Octets) -> int:
 def dont_fragment(packet: Octets) -> bool:
     """Return whether the sender forbids fragments."""
     return bool(_fragment_field(packet) & _DONT_FRAGMENT)
+
+
+def is_udp_for(packet: Octets, port: int) -> bool:
+    """Return whether the packet begins a UDP datagram for this port."""
+    position = header_length(packet) + 2
+    return (
+        packet[9] == _UDP
+        and not _fragment_field(packet) & _FRAGMENT_OFFSET
+        and packet[position : position + 2] == _WORD.pack(port)
+    )
 
 
 def clamp_mss(packet: Octets, limit: int) -> Octets:

@@ -1,7 +1,8 @@
 """What an admin can ask a running server, and its answers (see `control` for the protocol)."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from ipaddress import IPv4Address
 
@@ -9,8 +10,20 @@ from l2gate.calls import Call
 from l2gate.configuration import Configuration
 from l2gate.control import Request, Response
 from l2gate.gateway import Gateway
-from l2gate.reports import PoolRow, SessionRow, Status, sessions_to_json, status_to_json
+from l2gate.history import Attempt
+from l2gate.records import SessionRecord
+from l2gate.reports import (
+    PoolRow,
+    SessionRow,
+    Status,
+    rows_to_json,
+    sessions_to_json,
+    status_to_json,
+)
 from wire import LocalError
+
+MOST_ATTEMPTS = 200
+"""Records in one answer: the newest."""
 
 
 class Operations:
@@ -34,6 +47,8 @@ class Operations:
         self._commands: dict[str, Callable[[Request], Response]] = {
             "status": self._status,
             "sessions": self._sessions,
+            "attempts": self._attempts,
+            "offers": self._offers,
             "disconnect": self._disconnect,
         }
 
@@ -62,6 +77,28 @@ class Operations:
     def _sessions(self, request: Request) -> Response:
         return Response(result=sessions_to_json([self._row(call) for call in self._open_calls()]))
 
+    def _attempts(self, request: Request) -> Response:
+        whose = request.arguments.get("whose")
+        found = [
+            attempt
+            for attempt in self._gateway.attempts
+            if whose in (None, str(attempt.id), attempt.host, attempt.user, attempt.login)
+        ]
+        open_calls: dict[int, list[SessionRecord]] = {}
+        for call in self._open_calls():
+            if call.record is not None:
+                open_calls.setdefault(call.attempt.id, []).append(call.record)
+        rows = [
+            self._reported(attempt, open_calls.get(attempt.id, ()))
+            for attempt in found[-MOST_ATTEMPTS:]
+        ]
+        return Response(result=rows_to_json(rows))
+
+    def _offers(self, request: Request) -> Response:
+        offset, fleet = self._wall() - self._clock(), self._gateway.attempts.fleet
+        offers = [replace(offer, last=offer.last + offset) for offer in fleet]
+        return Response(result=rows_to_json(offers))
+
     def _disconnect(self, request: Request) -> Response:
         session, user = request.arguments.get("session"), request.arguments.get("user")
         calls = [
@@ -88,6 +125,18 @@ class Operations:
         return tuple(
             PoolRow(name, len(department.pool), used[name])
             for name, department in self._gateway.aaa.directory.departments.items()
+        )
+
+    def _reported(self, attempt: Attempt, records: Iterable[SessionRecord]) -> Attempt:
+        """Return a record in the time of people, with what open calls have carried so far."""
+        offset = self._wall() - self._clock()
+        return replace(
+            attempt,
+            began=attempt.began + offset,
+            first=attempt.first + offset,
+            ended=None if attempt.ended is None else attempt.ended + offset,
+            octets_in=attempt.octets_in + sum(record.octets_in for record in records),
+            octets_out=attempt.octets_out + sum(record.octets_out for record in records),
         )
 
     def _row(self, call: Call) -> SessionRow:

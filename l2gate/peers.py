@@ -38,7 +38,7 @@ class Peer:
     algorithms: str
     tunnels: set[int] = field(default_factory=set)
     pairs: dict[int, _Outbound] = field(default_factory=dict)
-    confirmed: list[int] = field(default_factory=list)
+    confirmed: set[int] = field(default_factory=set)
 
 
 class Peers:
@@ -75,10 +75,10 @@ class Peers:
         peer.algorithms = event.algorithms
 
     def confirm(self, number: int, spi: int) -> None:
-        """Send on the pair of the inbound SA `spi` from now on."""
+        """Send on the pair of the inbound SA `spi` from now on, unless there is a newer one."""
         peer = self._peers.get(number)
-        if peer is not None and spi in peer.pairs and spi not in peer.confirmed:
-            peer.confirmed.append(spi)
+        if peer is not None and spi in peer.pairs:
+            peer.confirmed.add(spi)
             _choose_outbound(peer)
 
     def uninstall(self, number: int, spi: int) -> None:
@@ -86,8 +86,7 @@ class Peers:
         self._tables.sas.pop(spi, None)
         peer = self._peers.get(number)
         if peer is not None and peer.pairs.pop(spi, None) is not None:
-            if spi in peer.confirmed:
-                peer.confirmed.remove(spi)
+            peer.confirmed.discard(spi)
             _choose_outbound(peer)
 
     def move(self, number: int, path: Path) -> None:
@@ -107,9 +106,10 @@ class Peers:
 
 
 def _choose_outbound(peer: Peer) -> None:
-    if not peer.confirmed:
+    newest = next((spi for spi in reversed(peer.pairs) if spi in peer.confirmed), None)
+    if newest is None:
         peer.record.outbound = None
         return
-    outbound = peer.pairs[peer.confirmed[-1]]
+    outbound = peer.pairs[newest]
     peer.record.outbound = outbound.sa
     peer.record.encapsulated = outbound.encapsulated

@@ -1,14 +1,22 @@
-"""What `status` and `sessions` report: rows for JSON, and as tables for people."""
+"""What the control socket reports: rows for JSON, and as tables for people."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from ipsec.path import Address
+from l2gate.configuration.model import Proposals
 from l2gate.control import Json, ProtocolError
 from l2gate.events import printable
+from l2gate.history import Attempt, Offer, Reached
 
 Row = TypeVar("Row")
+
+PROPOSALS = [
+    proposals.value for proposals in (Proposals.STRICT, Proposals.DEFAULT, Proposals.LEGACY)
+]
+"""The named proposals, the strictest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,22 @@ def sessions_to_json(rows: Iterable[SessionRow]) -> Json:
 
 def sessions_from_json(result: Json) -> list[SessionRow]:
     """Return the rows of an answer. Raises ProtocolError if it holds something else."""
-    if not isinstance(result, list):
-        raise ProtocolError("the server reports sessions otherwise: is it of another version?")
-    return [_row(SessionRow, row) for row in result]
+    return _rows(SessionRow, result)
+
+
+def rows_to_json(rows: Iterable[Attempt | Offer]) -> Json:
+    """Return what a server answers to `attempts` and `offers`."""
+    return [asdict(row) for row in rows]
+
+
+def attempts_from_json(result: Json) -> list[Attempt]:
+    """Return the records of an answer. Raises ProtocolError if it holds something else."""
+    return _rows(Attempt, result)
+
+
+def offers_from_json(result: Json) -> list[Offer]:
+    """Return the offers of an answer. Raises ProtocolError if it holds something else."""
+    return _rows(Offer, result)
 
 
 def status_to_json(status: Status) -> Json:
@@ -99,7 +120,7 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
                 row.department,
                 row.address,
                 row.peer,
-                "yes" if row.nat else "no",
+                _yes(row.nat),
                 _moment(row.since),
                 _octets(row.octets_in),
                 _octets(row.octets_out),
@@ -110,6 +131,92 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
         ],
         right={"ID", "IN", "OUT"},
     )
+
+
+def attempts_table(attempts: Sequence[Attempt]) -> str:
+    """Return one line for each attempt, the oldest first."""
+    if not attempts:
+        return "no attempts"
+    titles = ("ID", "BEGAN", "FROM", "CLIENT", "LOGIN", "STAGE", "WINDOWS", "TIMES", "WHY")
+    return table(titles, map(_attempt_cells, attempts), right={"ID", "TIMES"})
+
+
+def attempt_line(attempt: Attempt) -> str:
+    """Return one attempt in one line by itself."""
+    cells = [str(attempt.id), _moment(attempt.began), str(Address(attempt.host, attempt.port))]
+    cells += [attempt.client, attempt.login, f"{attempt.stage}:"]
+    cells.append("; ".join(filter(None, (attempt.why or attempt.end, attempt.mend))) or "goes on")
+    if attempt.windows is not None:
+        cells.append(f"(Windows error {attempt.windows})")
+    return "  ".join(printable(cell) for cell in cells if cell)
+
+
+def _attempt_cells(attempt: Attempt) -> tuple[str, ...]:
+    return (
+        str(attempt.id),
+        _moment(attempt.began),
+        str(Address(attempt.host, attempt.port)),
+        attempt.client,
+        attempt.login,
+        attempt.stage,
+        str(attempt.windows or ""),
+        str(attempt.count),
+        attempt.why or attempt.end,
+    )
+
+
+def attempt_text(attempt: Attempt) -> str:
+    """Return all of one attempt, what is empty left out."""
+    ended = "" if attempt.ended is None else _moment(attempt.ended)
+    alike = f"{attempt.count} alike since {_moment(attempt.first)}" if attempt.count > 1 else ""
+    traffic = f"{_octets(attempt.octets_in)} in, {_octets(attempt.octets_out)} out"
+    lines = (
+        ("attempt", str(attempt.id)),
+        ("began", _moment(attempt.began)),
+        ("ended", ended),
+        ("times", alike),
+        ("from", str(Address(attempt.host, attempt.port))),
+        ("network", attempt.nat),
+        ("client", attempt.client),
+        ("identity", attempt.identity),
+        ("cookie", attempt.cookie),
+        ("phase 1 offered", ", ".join(attempt.ike_offered)),
+        ("phase 1 chosen", attempt.ike_chosen),
+        ("phase 2 offered", ", ".join(attempt.esp_offered)),
+        ("phase 2 chosen", attempt.esp_chosen),
+        ("host name", attempt.host_name),
+        ("login", f"{attempt.login} by {attempt.method}" if attempt.method else ""),
+        ("user", attempt.user),
+        ("department", attempt.department),
+        ("address", attempt.address),
+        ("traffic", traffic if attempt.furthest == Reached.UP else ""),
+        ("came as far as", attempt.furthest),
+        ("is at" if attempt.ended is None else "stopped at", attempt.stage),
+        ("why", attempt.why),
+        ("what to do", attempt.mend),
+        ("Windows error", str(attempt.windows or "")),
+        ("end", attempt.end),
+    )
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {printable(value)}" for name, value in lines if value)
+
+
+def offers_text(offers: Sequence[Offer]) -> str:
+    """Return the offers for people: a line for each, and what it is made of below."""
+    if not offers:
+        return "no offers"
+    blocks = []
+    for offer in offers:
+        verdicts = [f"{name}: {_yes(name in offer.accepted)}" for name in PROPOSALS]
+        whose = "" if offer.proven else ", without the pre-shared key"
+        blocks.append(
+            f"{printable(offer.client) or 'unknown software'}: {offer.count} times{whose}, "
+            f"last {_moment(offer.last)} from {offer.host}\n"
+            f"  accepted by  {', '.join(verdicts)}\n"
+            f"  phase 1      {', '.join(offer.ike)}\n"
+            f"  phase 2      {', '.join(offer.esp) or 'not reached'}"
+        )
+    return "\n\n".join(blocks)
 
 
 def status_text(status: Status) -> str:
@@ -144,6 +251,10 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     )
 
 
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
@@ -158,10 +269,17 @@ def _octets(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
+def _rows(make: Callable[..., Row], result: Json) -> list[Row]:
+    if not isinstance(result, list):
+        raise ProtocolError("the server reports otherwise: is it of another version?")
+    return [_row(make, row) for row in result]
+
+
 def _row(make: Callable[..., Row], value: Json) -> Row:
     if not isinstance(value, dict):
         raise ProtocolError("the server reports something else than a row")
     try:
-        return make(**value)
+        # JSON has no tuples: what was one comes as a list.
+        return make(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
     except TypeError as error:
         raise ProtocolError(f"the server is of another version: {error}") from None

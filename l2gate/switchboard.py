@@ -11,8 +11,11 @@ from collections.abc import Callable, Hashable, Iterator
 from ipaddress import IPv4Address
 
 from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rejected
+from l2gate import mending
+from l2gate.attempts import follow_call
 from l2gate.calls import Call, CallState
-from l2gate.events import Event, Noted, RouteAdded, RouteRemoved, Stage
+from l2gate.events import Event, RouteAdded, RouteRemoved, Stage
+from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import Tables
 from l2tp.constants import CallResult
@@ -76,10 +79,19 @@ class Switchboard:
 
     # What happens to a call
 
-    def open(self, event: SessionOpened, peer: Peer, flow: Flow, host: str, now: float) -> None:
-        """Begin a call; `host` is the peer's L2TP host name."""
+    def open(
+        self,
+        event: SessionOpened,
+        peer: Peer,
+        flow: Flow,
+        host: str,
+        attempt: Attempt,
+        now: float,
+    ) -> None:
+        """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
         link = Link(self._links, self._entropy)
-        self._calls[event.session] = Call(event, flow, peer, host, link, now)
+        self._calls[event.session] = Call(event, flow, peer, host, attempt, link, now)
+        attempt.call()
         link.start(now)
         self._opening.set(event.session, now + OPENING)
         self._touched.add(event.session)
@@ -112,15 +124,16 @@ class Switchboard:
         self._opening.clear(event.session)
         self._touched.discard(event.session)
         self._aaa.release(event.session)
-        traffic = ""
+        why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
         if call.record is not None:
             octets_in, octets_out = call.record.octets_in, call.record.octets_out
             traffic = f", {octets_in} octets from the client, {octets_out} to it"
-        self._note(
-            call,
-            Stage.SESSION if call.user else Stage.PPP,
-            f"ended after {now - call.since:.0f} s: {call.why or event.why}{traffic}",
-        )
+        mend = call.mend
+        if call.record is None and not call.attempt.why:
+            mend = mend or Mend(mending.ASK_THE_CLIENT)
+        text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
+        self._note(call, Stage.SESSION if call.user else Stage.PPP, text, mend)
+        call.attempt.call_ended(why, octets_in, octets_out, now)
 
     # Time
 
@@ -133,7 +146,9 @@ class Switchboard:
         """Let the links do what is due; end the calls whose peers leave them half open."""
         for session in self._opening.take_due(now):
             why = f"no network within {OPENING:.0f} s: the peer does not finish IPCP"
-            self.terminate(self._calls[session], why, now)
+            call = self._calls[session]
+            call.mend = mending.NO_NETWORK
+            self.terminate(call, why, now)
         for session in self._deadlines.take_due(now):
             self._calls[session].link.handle_timeout(now)
             self._touched.add(session)
@@ -181,6 +196,8 @@ class Switchboard:
                             call.department.gateway,
                             call.department.dns,
                             call.department.wins,
+                            call.department.routes,
+                            call.department.search_domains,
                         ),
                         now,
                     )
@@ -192,6 +209,7 @@ class Switchboard:
                 self._link_closed(call, event, now)
             case ppp.LinkOpened():
                 pass
+        follow_call(call, event)
 
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
@@ -202,8 +220,9 @@ class Switchboard:
             case Accepted() as accepted:
                 self._accept(call, decided.request, accepted, now)
             case Rejected() as rejected:
-                reason = f"{call.method} login refused: {rejected.reason.value}"
-                self._note(call, Stage.LOGIN, f"{reason}; {rejected.hint}", trouble=True)
+                text = f"{call.method} login refused: {rejected.reason.value}"
+                mend = Mend(rejected.hint, int(rejected.ms_chap_error))
+                self._note(call, Stage.LOGIN, text, mend)
                 call.why = f"login refused: {rejected.reason.value}"
                 call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
         self._touched.add(call.session)
@@ -216,9 +235,11 @@ class Switchboard:
         try:
             call.lease = self._aaa.lease(call.session)
         except NoAddress as error:
-            self._note(call, Stage.LOGIN, f"no address: {error}", trouble=True)
-            call.why, call.result = f"no address: {error}", CallResult.NO_FACILITIES_NOW
-            call.link.rejected(request, MsChapError.NO_DIALIN_PERMISSION, NO_ADDRESS, now)
+            shown = MsChapError.NO_DIALIN_PERMISSION
+            mend = Mend(error.mend, int(shown))
+            self._note(call, Stage.LOGIN, f"no address: {error.why}", mend)
+            call.why, call.result = f"no address: {error.why}", CallResult.NO_FACILITIES_NOW
+            call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
         call.link.authenticated(request, accepted.reply, now)
@@ -246,13 +267,15 @@ class Switchboard:
             self._opening.set(call.session, now + OPENING)
 
     def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
+        if not (call.why or (call.is_open and event.by_peer)):
+            call.mend = mending.LINK.get(event.reason)
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 
-    def _note(self, call: Call, stage: Stage, text: str, trouble: bool = False) -> None:
-        peer = str(call.peer.record.path.peer)
+    def _note(self, call: Call, stage: Stage, text: str, mend: Mend | None = None) -> None:
+        """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
-        self._tell(Noted(stage, text, peer, user, call.session, trouble))
+        self._tell(call.attempt.noted(stage, text, mend, call.session, user))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 
 class Method(Enum):
@@ -23,16 +23,19 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The addresses of a link's two ends, and the servers that the peer shall use.
+    """The addresses of a link's two ends, and what the peer shall know of the network.
 
     `address` is the peer's, `gateway` ours. Of `dns` and `nbns` the first two are offered
-    (RFC 1877 has options for no more).
+    (RFC 1877 has options for no more). `routes`, the networks that the peer reaches through
+    us, and `search_domains` are for a peer that asks by DHCPINFORM.
     """
 
     address: IPv4Address
     gateway: IPv4Address
     dns: tuple[IPv4Address, ...] = ()
     nbns: tuple[IPv4Address, ...] = ()
+    routes: tuple[IPv4Network, ...] = ()
+    search_domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ class LinkConfig:
     again (MS-CHAPv2); the last wrong one ends the link.
     `echo_interval`: the time between two Echo-Requests; 0 sends none. The link is dead when
     `echo_failures` in a row stayed unanswered.
-    The rest are the timers and counters of RFC 1661 section 4.6. The Restart timer begins at
-    `first_restart` and doubles up to `restart`.
+    The rest are the timers and counters of RFC 1661 section 4.6. The Restart timer of a layer
+    whose peer is known to listen begins lower and doubles up to `restart`.
     """
 
     credentials: Credentials | None = None
@@ -62,7 +65,6 @@ class LinkConfig:
     authentication_attempts: int = 1
     echo_interval: float = 30.0
     echo_failures: int = 4
-    first_restart: float = 0.25
     restart: float = 3.0
     max_configure: int = 10
     max_terminate: int = 2

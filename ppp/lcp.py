@@ -42,7 +42,7 @@ class Lcp(Automaton):
     protocol = Protocol.LCP
 
     def __init__(self, config: LinkConfig, link: Surroundings, entropy: Entropy) -> None:
-        super().__init__(config, link, config.first_restart)
+        super().__init__(config, link, config.restart)
         self._entropy = entropy
         self._is_server = config.credentials is None
         self._methods = config.methods
@@ -146,17 +146,17 @@ class Lcp(Automaton):
 
         A pppd that is started for a call does not hear what was sent before, and would wait for
         the Restart timer. Being sent before the answer, a repetition that was not necessary
-        finds the peer not yet open. From now on the peer listens, and the timer takes its time:
-        a request that reaches an open peer would make it begin anew.
+        finds the peer not yet open. From now on the peer listens, and what is lost is repeated
+        sooner; but not too soon: a request that reaches an open peer makes it begin anew.
         """
         if not self.heard and self.state is State.REQ_SENT:
-            self.first_restart = self._period = max(self.first_restart, HEARD_RESTART)
+            self.first_restart = self._period = HEARD_RESTART
             self.send_configure_request(now)
         super()._receive_request(packet, now)
 
     def up(self, now: float) -> None:
         """The lower layer is up: nobody knows whether the peer listens."""
-        self.first_restart = self._config.first_restart
+        self.first_restart = self._config.restart
         super().up(now)
 
     # Link maintenance: sections 5.7 to 5.9, RFC 1570.

@@ -4,7 +4,8 @@ How this works: LCP comes up first (Establish), then whoever must proves who he 
 (Authenticate), then IPCP comes up (Network). The link follows This-Layer-Up and -Down of the
 two automatons; it has no table of its own, because the phase is nothing but which of them is
 open. Nothing waits for the peer that could be sent before: the Challenge leaves with LCP's last
-Configure-Ack, the first IPCP Configure-Request with the Success.
+Configure-Ack, the first IPCP Configure-Request with the Success. IPv4 packets pass the link by;
+of those that it is given it answers DHCPINFORM.
 
 Timers, besides those of the layers: `_authentication_deadline`, until when the peer must have
 sent its proof (a client: must be accepted). It does not run while a proof is verified, however
@@ -13,6 +14,7 @@ long that takes.
 
 from enum import Enum
 
+from ppp import dhcp
 from ppp.authentication import Authenticator, Peer
 from ppp.automaton import Automaton
 from ppp.chap import ChapAuthenticator, ChapPeer
@@ -209,8 +211,16 @@ class Link:
             return
         elif frame.protocol is Protocol.IPCP:
             self._ipcp.receive(Packet.parse(Reader(frame.information)), now)
-        elif frame.protocol is not Protocol.IPV4:
+        elif frame.protocol is Protocol.IPV4:
+            self._receive_ipv4(frame.information)
+        else:
             self._lcp.reject_protocol(frame.protocol, frame.information)
+
+    def _receive_ipv4(self, packet: bytes) -> None:
+        if self._is_network_open and isinstance(self._ipcp, IpcpServer) and self._ipcp.assignment:
+            answer = dhcp.answer(packet, self._ipcp.assignment)
+            if answer is not None:
+                self._frames.append(Frame(Protocol.IPV4, answer).build())
 
     @property
     def _authentication_protocol(self) -> Protocol | None:

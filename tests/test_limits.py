@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from aaa import leases
-from ipsec import exchange, isakmp_sa, main_mode, main_modes, message, peers
+from ipsec import (
+    exchange,
+    fragmentation,
+    isakmp_sa,
+    main_mode,
+    main_modes,
+    message,
+    peers,
+    policy,
+)
 from ipsec.config import IkeConfig
-from l2gate import batch, control, switchboard
+from l2gate import attempts, batch, control, fleet, linelimit, operations, switchboard
 from l2gate.configuration import load
 from l2gate.settings import ike_config, lns_config
 from l2tp.config import L2tpConfig
@@ -24,12 +33,19 @@ CODE = {
     "time of such a main mode": IKE["half_open_lifetime"],
     "wrong proofs in one main mode": main_mode.MAX_FAILURES,
     "a first message of main mode": main_modes.MAX_FIRST_MESSAGE,
+    "messages in fragments, all": fragmentation.MAX_REASSEMBLIES,
+    "fragments of a message": fragmentation.MAX_FRAGMENTS,
+    "a message in fragments": fragmentation.MAX_MESSAGE,
+    "time for all fragments of a message": fragmentation.REASSEMBLY_TIME,
     "repeated answers to one message": exchange.MAX_REPEATED_ANSWERS,
     "payloads in a message": message.MAX_PAYLOADS,
     "ISAKMP SAs of a peer": peers.MAX_ISAKMP_SAS,
     "pairs of ESP SAs of a peer": peers.MAX_PAIRS,
     "quick modes at one time in an ISAKMP SA": isakmp_sa.MAX_QUICK_MODES,
     "message ids remembered in an ISAKMP SA": isakmp_sa.MAX_USED_IDS,
+    "log lines about failed negotiations of one address": linelimit.PER_HOST,
+    "log lines about failed negotiations of all addresses": linelimit.IN_ALL,
+    "time that a peer has to use up or replace an SA after its end": peers.GRACE,
     "tunnels of one client and UDP port": L2TP["max_tunnels_per_flow"],
     "tunnels that are not established yet": L2TP["max_half_open"],
     "sessions of a tunnel": L2TP["max_sessions_per_tunnel"],
@@ -38,6 +54,13 @@ CODE = {
     "time of a call without an open network": switchboard.OPENING,
     "addresses remembered for their last users, a pool": leases.REMEMBERED,
     "known origins of datagrams, a socket": batch._KNOWN_PATHS,
+    "records of attempts of clients that are gone": attempts.MAX_ENDED,
+    "records of main modes of strangers, all": attempts.MAX_STRANGERS,
+    "records of main modes of strangers, one address": attempts.MAX_STRANGERS_PER_HOST,
+    "attempts in one answer of `l2gate attempts`": operations.MOST_ATTEMPTS,
+    "different offers of clients that have the pre-shared key": fleet.MAX_OFFERS,
+    "different offers of strangers": fleet.MAX_STRANGE_OFFERS,
+    "transforms of an offer that are reported": policy.MAX_OFFERS,
     "clients of the control socket": control.MAX_CLIENTS,
 }
 

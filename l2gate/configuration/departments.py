@@ -10,6 +10,7 @@ from aaa.directory import suffix_of
 from l2gate.configuration import values
 from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Expected, Section
+from ppp import Assignment, dhcp
 
 MAX_DNS = 2
 MAX_WINS = 2
@@ -60,6 +61,8 @@ def _read_department(name: str, section: Section) -> Entry:
     dns = section.take_all("dns", values.unicast, at_most=MAX_DNS)
     wins = section.take_all("wins", values.unicast, at_most=MAX_WINS)
     limit = section.take("max_sessions_per_user", values.number(1, 65535), None)
+    routes = section.take_all("routes", values.network)
+    search_domains = section.take_all("search_domains", values.domain_name)
     section.finish()
     if name != DEFAULT_DEPARTMENT and "domains" not in section:
         section.error(
@@ -72,7 +75,14 @@ def _read_department(name: str, section: Section) -> Entry:
     pool = Pool(tuple(sorted(_without(gateway, parts), key=lambda part: part.first)))
     if not pool.ranges:
         section.error("pool", "there is no address left beside the gateway: enlarge it")
-    return Entry(section, name, domains, Department(name, domains, pool, gateway, dns, wins, limit))
+    if not dhcp.fits(Assignment(gateway, gateway, dns, wins, routes, search_domains)):
+        section.error(
+            "routes" if routes else "search_domains",
+            "routes and search_domains together are more than a DHCP message holds: "
+            "join networks, or leave some out",
+        )
+    department = Department(name, domains, pool, gateway, dns, wins, limit, routes, search_domains)
+    return Entry(section, name, domains, department)
 
 
 def _without(gateway: IPv4Address, parts: Iterable[values.PoolPart]) -> list[AddressRange]:

@@ -21,6 +21,8 @@ WEAK_PSK_BITS = 64
 it offline (CVE-2018-5389)."""
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_DOMAIN_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 
 PoolPart = tuple[AddressRange, IPv4Network | None]
@@ -97,6 +99,13 @@ def domain(text: str) -> str:
     return text
 
 
+def domain_name(text: str) -> str:
+    """Return a domain of DNS: labels of at most 63 octets (RFC 1035 section 2.3.4)."""
+    if not _DOMAIN_NAME.fullmatch(text) or len(text) > 253:
+        raise Expected("a domain name, such as corp.example.com")
+    return text
+
+
 def interface(text: str) -> str:
     """Return the name of a network interface, of at most 15 octets."""
     if not _INTERFACE.fullmatch(text):
@@ -135,7 +144,7 @@ def unicast(text: str) -> IPv4Address:
         address = IPv4Address(text)
     except ValueError:
         raise Expected("an IPv4 address, such as 172.16.1.1") from None
-    if not _for_hosts(address):
+    if not _only_for_hosts(address, address):
         raise Expected("an IPv4 address that a host can have")
     return address
 
@@ -163,9 +172,22 @@ def pool_part(text: str) -> PoolPart:
         raise Expected(f"a network without host bits, such as {network}")
     if part.first > part.last:
         raise Expected("the lower address before the dash and the higher one behind it")
-    if any(part.first <= last and first <= part.last for first, last in _NOT_FOR_HOSTS):
+    if not _only_for_hosts(part.first, part.last):
         raise Expected("addresses that hosts can have")
     return part, network
+
+
+def network(text: str) -> IPv4Network:
+    """Return a network of addresses that hosts can have."""
+    try:
+        found = IPv4Network(text, strict=False)
+    except ValueError:
+        raise Expected("a network, such as 192.168.1.0/24") from None
+    if text.partition("/")[0] != str(found[0]):
+        raise Expected(f"a network without host bits, such as {found}")
+    if not _only_for_hosts(found[0], found[-1]):
+        raise Expected("a network of addresses that hosts can have")
+    return found
 
 
 def user_name(text: str) -> str:
@@ -211,5 +233,5 @@ _NOT_FOR_HOSTS = tuple(
 )
 
 
-def _for_hosts(address: IPv4Address) -> bool:
-    return not any(first <= address <= last for first, last in _NOT_FOR_HOSTS)
+def _only_for_hosts(first: IPv4Address, last: IPv4Address) -> bool:
+    return not any(first <= end and start <= last for start, end in _NOT_FOR_HOSTS)

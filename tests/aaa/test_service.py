@@ -110,8 +110,8 @@ def test_the_configured_name_logs_in(login: str, department: str) -> None:
 @pytest.mark.parametrize(
     ("login", "reason", "hint"),
     [
-        ("nobody", Reason.UNKNOWN_USER, "no user is configured as 'nobody'"),
-        ("", Reason.UNKNOWN_USER, "no user is configured as ''"),
+        ("nobody", Reason.UNKNOWN_USER, "no user is configured as 'nobody': add it, then reload"),
+        ("", Reason.UNKNOWN_USER, "no user is configured as '': add it, then reload"),
         (
             "L2tpUser",
             Reason.UNKNOWN_USER,
@@ -141,9 +141,10 @@ def test_the_configured_name_logs_in(login: str, department: str) -> None:
         (
             "l2tpuser@lab",
             Reason.UNKNOWN_DOMAIN,
-            "no department has the domain 'lab'; the user is configured as 'l2tpuser'",
+            "no department has the domain 'lab'; the user is configured as 'l2tpuser': log in with "
+            "that name",
         ),
-        ("a\nb", Reason.UNKNOWN_USER, "no user is configured as 'a\\nb'"),
+        ("a\nb", Reason.UNKNOWN_USER, "no user is configured as 'a\\nb': add it, then reload"),
     ],
 )
 def test_the_hint_for_an_unknown_name_says_the_likely_mistake(
@@ -163,7 +164,9 @@ def test_names_without_a_suffix_need_the_default_department() -> None:
 def test_wrong_password() -> None:
     decision = rejected("l2tpuser", "guess")
     assert decision.reason is Reason.WRONG_PASSWORD
-    assert decision.hint == "'l2tpuser' exists, but the password was wrong"
+    assert decision.hint == (
+        "'l2tpuser' exists, but the password was wrong: type it anew on the client"
+    )
 
 
 def test_an_nt_hash_serves_ms_chapv2_but_not_chap_md5() -> None:

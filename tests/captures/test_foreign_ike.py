@@ -88,7 +88,7 @@ def test_payloads_are_read_or_refused(path: File) -> None:
 @pytest.mark.parametrize(
     ("path", "sizes"),
     [
-        ("arkime/ikev1-ipv6-mainmode-esp.pcap", [104, 104]),
+        ("arkime/ikev1-ipv6-mainmode-esp.pcap", [104, 128]),
         ("corelight/ipsec-ikev1-isakmp-main-mode.pcap", [108]),
         ("joy/ikev1-psk-strongswan-esp.pcap", [120]),
         ("ike-scan/pkt-default-proposal.dat", [84]),

@@ -14,12 +14,22 @@ from ipsec import groups, protection
 from ipsec.constants import EncryptionAlgorithm, GroupDescription, PayloadType
 from ipsec.crypto import Phase1Cipher
 from ipsec.endpoint import Ike
-from ipsec.events import Event, PeerAuthenticated, PeerClosed, SaConfirmed, SaDeleted, SaInstalled
+from ipsec.events import (
+    EspOffered,
+    Event,
+    PeerAuthenticated,
+    PeerClosed,
+    SaConfirmed,
+    SaDeleted,
+    SaInstalled,
+)
 from ipsec.message import Header, Payload, Payloads, parse_message
 from ipsec.path import Address, Path
 from ipsec.payloads import Delete, Identification, OriginalAddress
 from ipsec.proposals import SecurityAssociation
-from ipsec.udpencap import Kind, classify, strip_marker
+from ipsec.udpencap import Kind, add_marker, classify, strip_marker
+from ipsec.vendor import FRAGMENTATION
+from tests.support.fragments import Cut, strongswan
 from tests.support.ike import config
 from tests.support.pcap import DATA, UdpDatagram, esp_packets, udp_datagrams
 from wire import Reader
@@ -83,13 +93,18 @@ class Session:
         plaintext = cipher.decrypt(cipher.next_iv(first), message[28:])
         return Payloads.parse(PayloadType.HASH, plaintext).items
 
-    def replay(self, ike: Ike) -> Iterator[tuple[bytes, bytes]]:
-        """Yield for each answer of the recorded server ours and the recorded one."""
+    def replay(self, ike: Ike, cut: Cut) -> Iterator[tuple[bytes, bytes]]:
+        """Yield for each answer of the recorded server ours and the recorded one.
+
+        What the client sent after its first message comes as `cut` has it.
+        """
         answers: list[bytes] = []
         for datagram in self.datagrams:
             if datagram.source[0] == self.client:
                 path = Path(Address(*datagram.destination), Address(*datagram.source))
-                ike.receive(datagram.payload, path, 0.0)
+                whole = octets(datagram)
+                for part in [whole] if datagram is self.datagrams[0] else cut(whole):
+                    ike.receive(add_marker(part, path.local.port), path, 0.0)
                 answers += [data for data, _ in ike.datagrams_to_send()]
             else:
                 yield answers.pop(0), datagram.payload
@@ -123,15 +138,17 @@ def pad_like_strongswan(octets: bytes, block_length: int) -> bytes:
     return octets + bytes(block_length - len(octets) % block_length)
 
 
-def test_replay(session: Session) -> None:
+@pytest.mark.parametrize("cut", [lambda message: [message], strongswan(50)], ids=["whole", "cut"])
+def test_replay(session: Session, cut: Cut) -> None:
     ike = Ike(config(dpd_interval=None), session.entropy)
-    answers = list(session.replay(ike))
+    answers = list(session.replay(ike, cut))
     (our_2, their_2), (our_4, their_4), (our_6, their_6), (our_q2, their_q2) = answers
 
     # Message 2: the same choice; strongSwan also sends VIDs of what we do not do.
     ours, theirs = (Payloads.parse(PayloadType.SA, message[28:]) for message in (our_2, their_2))
     assert ours.the(PayloadType.SA) == theirs.the(PayloadType.SA)
     assert set(ours.all(PayloadType.VENDOR)) <= set(theirs.all(PayloadType.VENDOR))
+    assert FRAGMENTATION[0] in ours.all(PayloadType.VENDOR)
     # All others octet for octet, marker and encryption included.
     assert our_4 == their_4
     assert our_6 == their_6
@@ -147,11 +164,11 @@ def test_replay(session: Session) -> None:
     events: list[Event] = []
     while (event := ike.next_event()) is not None:
         events.append(event)
-    kinds = [PeerAuthenticated, SaInstalled, SaDeleted, PeerClosed]
+    kinds = [PeerAuthenticated, EspOffered, SaInstalled, SaDeleted, PeerClosed]
     if not session.encapsulated:
-        kinds.insert(2, SaConfirmed)  # else message 3 follows from a message 2 that is not ours
+        kinds.insert(3, SaConfirmed)  # else message 3 follows from a message 2 that is not ours
     assert [type(event) for event in events] == kinds
-    installed = events[1]
+    installed = events[2]
     assert isinstance(installed, SaInstalled)
     assert installed.encapsulated == session.encapsulated
     assert installed.original_address == ("10.1.0.2" if session.encapsulated else None)

@@ -10,6 +10,7 @@ import pytest
 from tests.interop import lab as laboratory
 from tests.interop.lab import Client, Lab
 from tests.interop.server import Server, Settings, configuration
+from tests.support.prerequisites import need
 
 TOOLS = ("linux.uml", "modprobe", "ip", "nft", "sysctl", "ping", "tcpdump", "tshark")
 
@@ -41,11 +42,7 @@ def missing() -> str:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    reason = missing()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+    need(missing())
     network = Lab(tmp_path_factory.mktemp("lab"))
     try:
         network.up()

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from tests.interop import tshark
 from tests.interop.conftest import Serve
-from tests.interop.lab import Client, LoginFailed
+from tests.interop.lab import SERVER, Client, Lab, LoginFailed
 from tests.interop.server import SALES, Server
 
 pytestmark = pytest.mark.interop
@@ -31,6 +32,16 @@ def test_default_proposals(
     keys = direct.ipsec_keys()
     assert all(algorithm in keys for algorithm in in_the_kernel)
     assert " 0% packet loss" in direct.ping()
+
+
+def test_a_long_message_comes_in_fragments(server: Server, lab: Lab, direct: Client) -> None:
+    """The public value of MODP-4096 alone is longer than a fragment of ours."""
+    with lab.capture("fragments") as capture:
+        direct.connect(dataclasses.replace(SALES, settings={"IKE": "aes256-sha256-modp4096"}))
+    assert " 0% packet loss" in direct.ping()
+    ours = f"ip.src == {SERVER} && isakmp.nextpayload == 132"
+    assert len(tshark.fields(capture, ours, ["frame.number"])) == 2
+    assert "received fragment #2, reassembled fragmented IKE message" in direct.log("ike.log")
 
 
 OLD = dataclasses.replace(SALES, settings={"IKE": "3des-sha1-modp1024", "ESP": "3des-sha1"})

@@ -46,5 +46,14 @@ def test_wireshark_finds_nothing_malformed(server: Server, lab: Lab, anywhere: C
         assert sent(protocol), protocol
     assert sent("isakmp.exchangetype == 32 && isakmp.hash"), "a decrypted quick mode"
     assert not sent("esp.icv_bad == 1")
+    # A message that a slow client was sent again is decrypted with the IV that follows its first
+    # copy, and then looks malformed: only first copies count.
+    seen: set[str] = set()
+    repeated = set()
+    for number, payload in sent("isakmp", "frame.number", "udp.payload"):
+        if payload in seen:
+            repeated.add(number)
+        seen.add(payload)
     what, how = "_ws.malformed || _ws.short || _ws.expert.severity == error", "_ws.expert.message"
-    assert sent(what, "frame.number", "_ws.col.Info", how) == []
+    found = sent(what, "frame.number", "_ws.col.Info", how)
+    assert [row for row in found if row[0] not in repeated] == []

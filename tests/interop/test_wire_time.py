@@ -20,19 +20,6 @@ def test_a_gap_is_charged_to_the_side_that_ends_it() -> None:
     assert waits(seen, SERVER) == (1.0, 2.0, 0.5)
 
 
-def test_a_repetition_ends_no_wait_unless_the_client_has_spoken() -> None:
-    seen = [
-        Packet(0.0, CLIENT, "ISAKMP", ""),
-        Packet(1.0, SERVER, "PPP LCP", "Configuration Request"),
-        Packet(3.0, SERVER, "PPP LCP", "Configuration Request"),
-        Packet(7.0, CLIENT, "PPP LCP", "Configuration Request"),
-        Packet(15.0, SERVER, "PPP LCP", "Configuration Request"),
-        Packet(31.0, CLIENT, "PPP IPCP", "Configuration Ack"),
-        Packet(63.0, SERVER, "PPP IPCP", "Configuration Ack"),
-    ]
-    assert waits(seen, SERVER) == (1.0 + 8.0 + 32.0, 2.0 + 4.0 + 16.0, 32.0)
-
-
 def test_half_a_login_has_no_figure() -> None:
     seen = [Packet(1.0, CLIENT, "ISAKMP", ""), Packet(2.0, CLIENT, "PPP IPCP", "Configuration Ack")]
     with pytest.raises(ValueError, match="no whole login"):

@@ -3,10 +3,6 @@
 From the first IKE packet to the last Configure-Ack of IPCP, each gap between two packets is
 charged to the side that ended it by sending: the other one had nothing to do but wait. Seen at
 the server's interface, so the way there and back is the client's time too.
-
-What the server says once more, before the client has said anything, ends no wait of the client:
-that gap is the client's. (pppd starts late; the server's Configure-Request is sent again until
-pppd is there. But once pppd has spoken, a late Configure-Request is the server's fault.)
 """
 
 from collections.abc import Iterable
@@ -55,10 +51,6 @@ def waits(seen: Iterable[Packet], server: str) -> Waits:
     if not starts or len(ends) < 2:
         raise ValueError("no whole login, from IKE to both Configure-Acks of IPCP")
     charged: dict[bool, list[float]] = {True: [], False: []}
-    unanswered: set[tuple[str, str]] = set()
     for before, after in pairwise(login[starts[0] : ends[1] + 1]):
-        by_server = after.source == server
-        message = after.protocol, after.summary
-        charged[by_server and message not in unanswered].append(after.time - before.time)
-        unanswered = unanswered | {message} if by_server else set()
+        charged[after.source == server].append(after.time - before.time)
     return Waits(sum(charged[True]), sum(charged[False]), max(charged[True]))

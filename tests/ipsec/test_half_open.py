@@ -5,7 +5,7 @@ from random import Random
 from ipsec.config import IkeConfig
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop
-from ipsec.events import PeerAuthenticated
+from ipsec.events import NegotiationFailed, PeerAuthenticated
 from tests.support.caller import Caller
 from tests.support.ike import config
 
@@ -77,7 +77,13 @@ def test_each_ends_after_its_time() -> None:
     ike.handle_timeout(callers[0].now + 30.0)
     assert ike.snapshot().half_open == 0
     assert ike.next_timeout() is None
-    assert callers[0].events() == [], "strangers are not worth a line each"
+    events = callers[0].events()
+    assert len(events) == 10
+    for event in events:
+        assert isinstance(event, NegotiationFailed)
+        assert event.why == "message 3 never came"
+        assert event.negotiation is not None
+        assert not event.negotiation.heard, "strangers are not worth a line each in the log"
 
 
 def test_what_was_pushed_out_leaves_no_timers_behind() -> None:

@@ -11,7 +11,7 @@ from ipsec.errors import Drop
 from ipsec.events import PeerClosed, SaDeleted, Why
 from ipsec.message import Payload, parse_message
 from ipsec.payloads import Delete, Notification
-from ipsec.peers import LINGER
+from ipsec.peers import GRACE, LINGER
 from ipsec.quick_mode import QuickMode
 from tests.support.caller import Caller, clear, rebuilt
 from tests.support.ike import Pair, config
@@ -70,7 +70,7 @@ def test_the_end_of_the_isakmp_sa_leaves_the_others() -> None:
     (peer,) = caller.ike.snapshot().peers
     assert peer.isakmp_sas == 0
     assert len(peer.pairs) == 1
-    caller.ike.handle_timeout(caller.now + 8 * 3600)
+    caller.ike.handle_timeout(caller.now + 8 * 3600 + GRACE)
     assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
 
 

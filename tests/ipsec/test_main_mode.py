@@ -1,9 +1,11 @@
 """Main Mode as it should be: what each message of the responder holds."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from ipsec.config import IKE_OFFERS
 from ipsec.constants import IdType, NotifyType, PayloadType
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop, NotifyError
@@ -21,20 +23,30 @@ from wire import Reader
 RFC3947 = "4a131c81070358455c5728f20e95452f"
 DRAFT_02_NEWLINE = "90cb80913ebb696e086381b5ec427b1f"
 DPD = "afcad71368a1f1c96b8696fc77570100"
+WINDOWS_FRAGMENTS = "4048b7d56ebce88525e7de7f00d6c2d3"
+FRAGMENTS = WINDOWS_FRAGMENTS + "80000000"
 
 
 @pytest.mark.parametrize(
     ("sa", "offered", "answered"),
     [
-        (clients.windows_offer(), clients.WINDOWS_10_VENDOR_IDS, [RFC3947]),
+        (clients.windows_offer(), clients.WINDOWS_10_VENDOR_IDS, [RFC3947, WINDOWS_FRAGMENTS]),
         (
             clients.windows_offer(clients.WINDOWS_XP),
             clients.WINDOWS_XP_VENDOR_IDS,
-            [DRAFT_02_NEWLINE],
+            [DRAFT_02_NEWLINE, WINDOWS_FRAGMENTS],
         ),
-        (clients.racoon_offer(), clients.MACOS_VENDOR_IDS, [RFC3947, DPD]),
-        (clients.racoon_offer(clients.ANDROID), clients.ANDROID_VENDOR_IDS, [RFC3947, DPD]),
-        (clients.windows_offer(clients.CHROMEOS), clients.STRONGSWAN_VENDOR_IDS, [RFC3947, DPD]),
+        (clients.racoon_offer(), clients.MACOS_VENDOR_IDS, [RFC3947, DPD, FRAGMENTS]),
+        (
+            clients.racoon_offer(clients.ANDROID),
+            clients.ANDROID_VENDOR_IDS,
+            [RFC3947, DPD, FRAGMENTS],
+        ),
+        (
+            clients.windows_offer(clients.CHROMEOS),
+            clients.STRONGSWAN_VENDOR_IDS,
+            [RFC3947, DPD, FRAGMENTS],
+        ),
         (clients.windows_offer(), [], []),
     ],
     ids=["Windows 10", "Windows XP", "macOS", "Android", "ChromeOS", "no extensions"],
@@ -71,13 +83,20 @@ def test_message_6_names_the_address_that_was_dialled() -> None:
     caller.establish()
     assert caller.mode.identity == Identification.of_address(SERVER)
     (event,) = caller.events()
-    assert event == PeerAuthenticated(
+    assert isinstance(event, PeerAuthenticated)
+    assert replace(event, negotiation=None) == PeerAuthenticated(
         1,
         Path(Address(SERVER, 500), Address(CLIENT, 500)),
         Identification.of_address(CLIENT),
         "AES_CBC-256/SHA2_256/ECP_256, no NAT",
         "unknown software",
     )
+    about = event.negotiation
+    assert about is not None
+    assert (about.cookie, about.client) == (caller.mode.cookies.initiator, "unknown software")
+    assert tuple(offer.suite for offer in about.offered if offer) == IKE_OFFERS
+    assert about.chosen == about.offered[0]
+    assert about.heard
 
 
 def test_the_identity_that_we_send_can_be_set() -> None:

@@ -18,7 +18,6 @@ from ipsec.offers import (
     ike_transform,
     read_esp_offer,
     read_ike_offer,
-    read_lifetimes,
 )
 from ipsec.policy import LEGACY
 from ipsec.proposals import Attribute, Transform
@@ -94,21 +93,6 @@ def test_esp_with_a_number_that_is_none() -> None:
         1, EspTransform.AES_CBC, (Attribute(IpsecAttribute.KEY_LENGTH, bytes(999), False),)
     )
     assert read_esp_offer(transform) is None
-
-
-def test_lifetimes_of_the_responder() -> None:
-    octets = b"".join(
-        attribute.build()
-        for attribute in (
-            SECONDS,
-            Attribute.long(2, 1800),
-            Attribute.short(1, LifeType.KILOBYTES),
-            Attribute.short(2, 9),
-        )
-    )
-    ours = octets.replace(SECONDS.build(), Attribute.short(1, LifeType.SECONDS).build())
-    assert read_lifetimes(ours) == {LifeType.SECONDS: 1800, LifeType.KILOBYTES: 9}
-    assert read_lifetimes(b"") == {}
 
 
 def test_offers_of_esp_have_names() -> None:

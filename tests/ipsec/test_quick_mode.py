@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from ipsec import responder_lifetime
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import (
     AuthenticationAlgorithm,
@@ -18,9 +19,8 @@ from ipsec.constants import (
 )
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop, NotifyError
-from ipsec.events import NegotiationFailed, SaConfirmed, SaDeleted, SaInstalled, Why
+from ipsec.events import NegotiationFailed, SaConfirmed, SaInstalled
 from ipsec.message import Payload, Payloads, parse_message
-from ipsec.offers import read_lifetimes
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification, OriginalAddress
 from ipsec.proposals import SecurityAssociation
@@ -343,19 +343,26 @@ def test_message_2_is_sent_again_until_esp_comes() -> None:
     assert caller.answers() == []
 
 
-def test_without_message_3_the_pair_is_given_up() -> None:
+def test_without_message_3_the_pair_waits_for_its_first_packet() -> None:
+    """The initiator may have message 2, and use the pair, though message 3 never arrives."""
     caller = established(dpd_interval=None)
-    _, first = windows(caller, EncapsulationMode.TRANSPORT)
-    caller.send(first)
-    caller.events()
+    mode = caller.quick_mode()
+    answer, *_ = caller.send(caller.offer(mode))
+    third = caller.take_quick(mode, answer)
+    installed = only(caller, SaInstalled)
+    assert isinstance(installed, SaInstalled)
     for _ in range(40):
         caller.now += 1.0
         caller.ike.handle_timeout(caller.now)
-    failed, deleted = caller.events()
+    failed = only(caller, NegotiationFailed)
     assert isinstance(failed, NegotiationFailed)
     assert failed.why == "no answer to message 2"
-    assert isinstance(deleted, SaDeleted)
-    assert deleted.why is Why.NEGOTIATION_FAILED
+    caller.ike.packet_authenticated(installed.inbound.spi, None, caller.now)
+    assert caller.events() == [SaConfirmed(1, installed.inbound.spi)]
+    caller.answers()
+    assert third is not None
+    assert caller.send(third) == []
+    assert caller.events() == [], "late, and no news"
 
 
 def test_shorter_lifetimes_of_ours_are_told() -> None:
@@ -366,7 +373,7 @@ def test_shorter_lifetimes_of_ours_are_told() -> None:
     notification = Notification.parse(Reader(body))
     assert notification.type == NotifyType.RESPONDER_LIFETIME
     assert notification.protocol == ProtocolId.ESP
-    assert read_lifetimes(notification.data) == {1: 1800, 2: 1000}
+    assert responder_lifetime.read(notification, ProtocolId.ESP) == {1: 1800, 2: 1000}
     installed = only(caller, SaInstalled)
     assert isinstance(installed, SaInstalled)
     assert notification.spi == installed.inbound.spi.to_bytes(4, "big")

@@ -39,5 +39,6 @@ def test_dead_peer_detection_is_named_as_in_the_rfc() -> None:
 
 def test_we_offer_what_we_have() -> None:
     offered = vendor.offer()
-    assert len(offered) == 5
-    assert vendor.answer(vendor.read(offered)) == [offered[0], vendor.DPD]
+    assert len(offered) == 6
+    answered = [offered[0], vendor.DPD, vendor.FRAGMENTATION[0]]
+    assert vendor.answer(vendor.read(offered)) == answered

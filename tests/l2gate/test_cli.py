@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -17,11 +18,22 @@ from l2gate import first_configuration
 from l2gate.cli import main
 from l2gate.configuration import load
 from l2gate.control import ControlServer, Request, Response
-from l2gate.reports import PoolRow, SessionRow, Status, sessions_to_json, status_to_json
+from l2gate.history import Attempt, Offer
+from l2gate.reports import (
+    PoolRow,
+    SessionRow,
+    Status,
+    rows_to_json,
+    sessions_to_json,
+    status_to_json,
+)
 
 SESSION = SessionRow(
     4711, "bob", "sales", "10.0.0.2", "192.0.2.1:4500", True, "PC", 0.0, "AES", 1, 2, 3, 4
 )
+ATTEMPT = Attempt(17, 0.0, 0.0, "192.0.2.1", 4500, login="bob", why="refused", windows=691)
+OTHER = replace(ATTEMPT, id=18, host="192.0.2.2", why="")
+OFFER = Offer("Windows 7", ("AES",), (), ("legacy",), True, 3, 0.0, "192.0.2.1")
 STATUS = Status("vpn", "1.2", 0.0, 1, 1, 10, (PoolRow("sales", 9, 1),), {})
 
 Run = Callable[..., tuple[int, str, str]]
@@ -43,6 +55,14 @@ def handle(request: Request) -> Response:
             return Response(sessions_to_json([SESSION]))
         case "status", {}:
             return Response(status_to_json(STATUS))
+        case "attempts", {"whose": "17"}:
+            return Response(rows_to_json([ATTEMPT]))
+        case "attempts", {"whose": _}:
+            return Response([])
+        case "attempts", {}:
+            return Response(rows_to_json([ATTEMPT, OTHER]))
+        case "offers", {}:
+            return Response(rows_to_json([OFFER]))
         case "disconnect", {"session": 4711} | {"user": "bob" | "4711"}:
             return Response({"closed": 1})
         case "disconnect", {"session": number}:
@@ -92,6 +112,60 @@ def test_status(with_server: Run) -> None:
     assert json.loads(out)["pools"] == [{"department": "sales", "size": 9, "used": 1}]
 
 
+def test_attempts(with_server: Run) -> None:
+    code, out, _ = with_server("attempts")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["ID", "17", "18"]
+    code, out, _ = with_server("attempts", "17")
+    assert code == 0
+    assert ["Windows", "error", "691"] in [line.split() for line in out.splitlines()]
+    assert with_server("attempts", "nobody") == (0, "no attempts\n", "")
+    code, out, _ = with_server("attempts", "--json")
+    assert [row["id"] for row in json.loads(out)] == [17, 18]
+
+
+def test_attempts_are_followed(with_server: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is printed when it is new and when it has changed, but not for its traffic."""
+    answers = [
+        [ATTEMPT],
+        [ATTEMPT, OTHER],
+        [replace(ATTEMPT, octets_in=1), OTHER],
+        [ATTEMPT, replace(OTHER, stage="up", why="wrong", mend="mend it", windows=691)],
+    ]
+    waiting = iter(answers)
+
+    def answer(path: Path, request: Request) -> Response:
+        return Response(rows_to_json(next(waiting)))
+
+    def sleep(seconds: float) -> None:
+        if waiting.__length_hint__() == 0:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("l2gate.cli.ask", answer)
+    monkeypatch.setattr("time.sleep", sleep)
+    code, out, _ = with_server("attempts", "--follow")
+    assert code == 0
+    lines = [line.split("  ") for line in out.splitlines()]
+    assert [(line[0], line[4:]) for line in lines] == [
+        ("17", ["main mode:", "refused", "(Windows error 691)"]),
+        ("18", ["main mode:", "goes on", "(Windows error 691)"]),
+        ("18", ["up:", "wrong; mend it", "(Windows error 691)"]),
+    ]
+    waiting = iter(answers)
+    code, out, _ = with_server("attempts", "--follow", "--json")
+    assert code == 0
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [17, 18, 18]
+
+
+def test_offers(with_server: Run) -> None:
+    code, out, _ = with_server("offers")
+    assert code == 0
+    assert out.startswith("Windows 7: 3 times, last ")
+    assert "strict: no, default: no, legacy: yes" in out
+    code, out, _ = with_server("offers", "--json")
+    assert json.loads(out)[0]["accepted"] == ["legacy"]
+
+
 @pytest.mark.parametrize("target", [["4711"], ["bob"], ["--user", "4711"]])
 def test_disconnect(with_server: Run, target: list[str]) -> None:
     assert with_server("disconnect", *target) == (0, "", "")
@@ -101,7 +175,9 @@ def test_a_command_that_fails(with_server: Run) -> None:
     assert with_server("disconnect", "17") == (1, "", "l2gate: there is no session 17\n")
 
 
-@pytest.mark.parametrize("command", [["status"], ["sessions"], ["disconnect", "1"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["sessions"], ["attempts", "--follow"], ["offers"], ["disconnect", "1"]]
+)
 def test_no_server(run: Run, tmp_path: Path, command: list[str]) -> None:
     path = tmp_path / "control.sock"
     told = f"l2gate: no server answers on {path}: No such file or directory\n"

@@ -100,6 +100,8 @@ departments:
     dns: 192.168.1.53
     wins: [192.168.1.54, 192.168.1.55]
     max_sessions_per_user: 2
+    routes: [192.168.0.0/16, 10.1.2.3]
+    search_domains: [corp.example.com, _tcp.LAB-1.example.com]
 users:
   - name: hb@sales
     nt_hash: 8846F7EAEE8FB117AD06BDD830B7586C
@@ -140,6 +142,8 @@ users:
     assert sales.dns == (IPv4Address("192.168.1.53"),)
     assert sales.wins == (IPv4Address("192.168.1.54"), IPv4Address("192.168.1.55"))
     assert sales.max_sessions_per_user == 2
+    assert sales.routes == (IPv4Network("192.168.0.0/16"), IPv4Network("10.1.2.3/32"))
+    assert sales.search_domains == ("corp.example.com", "_tcp.LAB-1.example.com")
     user = configuration.directory.users["hb@sales"]
     assert user.nt_hash == bytes.fromhex("8846f7eaee8fb117ad06bdd830b7586c")
     assert (user.address, user.disabled) == (IPv4Address("172.16.1.51"), True)

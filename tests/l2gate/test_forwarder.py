@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, IPOption_NOP, defragment
 from scapy.layers.inet6 import IPv6
 
 from ipsec.algorithms import EspAlgorithms
@@ -144,14 +144,40 @@ def test_what_is_no_ipv4_goes_up(
     assert upcalls.l2tp == [(client.record, client.port, message)]
 
 
-def test_dhcpinform_goes_up(forwarder: Forwarder, upcalls: Upcalls, client: Client) -> None:
-    inform = bytes(
-        IP(src="172.16.1.51", dst="255.255.255.255") / UDP(sport=68, dport=67) / bytes(300)
-    )
-    message = client.l2tp(PPP + inform)
+@pytest.mark.parametrize("destination", ["255.255.255.255", GATEWAY])
+@pytest.mark.parametrize("options", [[], [IPOption_NOP()] * 4])
+def test_dhcpinform_goes_up(
+    forwarder: Forwarder,
+    upcalls: Upcalls,
+    client: Client,
+    destination: str,
+    options: list[IPOption],
+) -> None:
+    header = IP(src="172.16.1.51", dst=destination, options=options)
+    message = client.l2tp(PPP + bytes(header / UDP(sport=68, dport=67) / bytes(300)))
     client.send(forwarder, message)
     assert upcalls.l2tp == [(client.record, client.port, message)]
     assert forwarder.take_tun() == []
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        IP(dst=GATEWAY) / ICMP(),
+        IP(dst=GATEWAY) / UDP(dport=53),
+        IP(dst=GATEWAY) / TCP(dport=67),
+        IP(dst=GATEWAY, frag=8) / UDP(dport=67),
+        IP(dst=GATEWAY, proto=17) / b"\0D\0",
+        IP(dst="172.16.1.2") / UDP(dport=67),
+    ],
+)
+def test_other_packets_for_the_gateway_are_the_kernels(
+    forwarder: Forwarder, upcalls: Upcalls, client: Client, packet: IP
+) -> None:
+    packet.src = "172.16.1.51"
+    client.send_ip(forwarder, bytes(packet))
+    assert forwarder.take_tun() == [bytes(packet)]
+    assert not upcalls.l2tp
 
 
 def test_padding_of_the_datagram_does_not_go_up(

@@ -5,10 +5,18 @@ from dataclasses import replace
 import pytest
 
 from l2gate.control import Json, ProtocolError, Response
+from l2gate.history import Attempt, Offer
 from l2gate.reports import (
     PoolRow,
     SessionRow,
     Status,
+    attempt_line,
+    attempt_text,
+    attempts_from_json,
+    attempts_table,
+    offers_from_json,
+    offers_text,
+    rows_to_json,
     sessions_from_json,
     sessions_table,
     sessions_to_json,
@@ -43,6 +51,12 @@ STATUS = Status(
     pools=(PoolRow("sales", 99, 1), PoolRow("default", 253, 0)),
     drops={"replayed": 3, "spoofed": 0},
 )
+
+
+ATTEMPT = Attempt(
+    17, 1_700_000_000.0, 1_600_000_000.0, "2001:db8::1", 500, ended=1_700_000_009.0, count=3
+)
+OFFER = Offer("", ("A", "B"), ("C",), ("default", "legacy"), False, 2, 1_700_000_000.0, "::1")
 
 
 def over_the_wire(result: Json) -> Json:
@@ -91,6 +105,67 @@ def test_sessions_for_people() -> None:
         "  5.0 GiB  AES-CBC-256/HMAC-SHA1-96",
     ]
     assert sessions_table([]) == "no sessions"
+
+
+def test_attempts_and_offers_arrive_as_they_were() -> None:
+    attempt = replace(ATTEMPT, ike_offered=("A", "B"), windows=789)
+    assert attempts_from_json(over_the_wire(rows_to_json([attempt]))) == [attempt]
+    assert offers_from_json(over_the_wire(rows_to_json([OFFER, OFFER]))) == [OFFER, OFFER]
+
+
+def test_attempts_for_people() -> None:
+    other = replace(
+        ATTEMPT, id=4, client="Windows 7", login="eve\n", why="wrong", windows=691, end="over"
+    )
+    lines = [line.split() for line in attempts_table([ATTEMPT, other]).splitlines()]
+    assert lines == [
+        ["ID", "BEGAN", "FROM", "CLIENT", "LOGIN", "STAGE", "WINDOWS", "TIMES", "WHY"],
+        ["17", "<1700000000>", "[2001:db8::1]:500", "main", "mode", "3"],
+        [
+            "4",
+            "<1700000000>",
+            "[2001:db8::1]:500",
+            "Windows",
+            "7",
+            "eve\\n",
+            "main",
+            "mode",
+            "691",
+            "3",
+            "wrong",
+        ],
+    ]
+    assert attempts_table([]) == "no attempts"
+    assert attempt_line(other) == (
+        "4  <1700000000>  [2001:db8::1]:500  Windows 7  eve\\n  main mode:  wrong  "
+        "(Windows error 691)"
+    )
+
+
+def test_one_attempt_for_people() -> None:
+    up = replace(ATTEMPT, furthest="up", octets_in=2048, login="bob", method="PAP", ended=None)
+    assert attempt_text(ATTEMPT).splitlines() == [
+        "attempt          17",
+        "began            <1700000000>",
+        "ended            <1700000009>",
+        "times            3 alike since <1600000000>",
+        "from             [2001:db8::1]:500",
+        "came as far as   main mode",
+        "stopped at       main mode",
+    ]
+    shown = attempt_text(up).splitlines()
+    assert {line[17:] for line in shown} >= {"bob by PAP", "2.0 KiB in, 0 B out", "up"}
+    assert shown[-1] == "is at            main mode"
+
+
+def test_offers_for_people() -> None:
+    assert offers_text([OFFER]).splitlines() == [
+        "unknown software: 2 times, without the pre-shared key, last <1700000000> from ::1",
+        "  accepted by  strict: no, default: yes, legacy: yes",
+        "  phase 1      A, B",
+        "  phase 2      C",
+    ]
+    assert offers_text([]) == "no offers"
 
 
 def test_the_status_for_people() -> None:

@@ -13,7 +13,7 @@ from l2tp.lac import Lac
 from l2tp.lns import Lns
 from l2tp.values import DisconnectCause
 from tests.support.l2tp import entropy, events
-from tests.support.tshark import RAW_IP, dissect, malformed, needs_tshark, udp
+from tests.support.tshark import RAW_IP, dissect, malformed, udp
 
 FRAME = bytes.fromhex("ff03c0210101000a050612345678")
 CALL = Call(
@@ -81,7 +81,6 @@ VARIANTS = pytest.mark.parametrize(
 )
 
 
-@needs_tshark
 @VARIANTS
 def test_tshark_objects_to_nothing(secret: bytes | None, sequencing: bool) -> None:
     packets = list(conversation(secret, sequencing))
@@ -91,7 +90,6 @@ def test_tshark_objects_to_nothing(secret: bytes | None, sequencing: bool) -> No
     assert seen == {1, 2, 3, 4, 6, 10, 11, 12, 14}
 
 
-@needs_tshark
 def test_tshark_finds_what_is_malformed() -> None:
     broken = bytes.fromhex("c8020018000000000000000080080000000000018001000000020100")
     assert malformed([udp(broken, 1701, 1701)], RAW_IP)

@@ -1,9 +1,11 @@
 """Logins from the first IKE packet to traffic, over good and bad networks."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 
+from ppp.config import Method
 from tests.support.client import ClientState
 from tests.support.lab import Lab, assert_passes_traffic, up
 from tests.support.simulation import Link, Nat
@@ -181,3 +183,15 @@ def test_fifty_clients_behind_one_address() -> None:
     for client in clients:
         assert_passes_traffic(lab, client)
     assert len({client.address for client in clients}) == 50
+
+
+def test_a_client_that_refuses_every_method_is_trouble_in_the_log() -> None:
+    lab = Lab()
+    calls = lab.server.gateway.calls
+    calls._links = replace(calls._links, methods=(Method.PAP,))
+    client = lab.client()
+    client._link_config = replace(client._link_config, methods=(Method.MS_CHAP_V2,))
+    assert lab.run(60, lambda: client.state is not ClientState.CONNECTING)
+    (line,) = lab.server.noted("ended after")
+    assert line.trouble
+    assert "the peer refuses all that we allow" in line.text

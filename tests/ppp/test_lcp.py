@@ -305,21 +305,21 @@ def test_the_first_request_of_a_late_peer_is_answered_with_ours() -> None:
     """A pppd that is started for the call missed our first request (section 4.6)."""
     server = Server()
     first = server.start()
-    assert [again.data for again in server.wait(0.8)] == [first.data] * 2
+    assert server.wait(2.9) == [], "it would only come to nobody"
     again, ack = server.give(request())
     assert again == first
     assert ack.code == Code.CONFIGURE_ACK
     assert server.wait(0.99) == [], "a peer that listens has time to answer"
-    assert server.wait(0.01) == [first]
+    assert server.wait(0.02) == [first]
 
 
-def test_our_request_is_repeated_fast_at_first_and_ten_times_in_all() -> None:
+def test_our_request_is_sent_ten_times_in_all() -> None:
     server = Server()
     server.start()
     times = []
     while (due := server.link.next_timeout()) is not None and server.wait(due - server.now):
         times.append(server.now)
-    assert times == [0.25, 0.75, 1.75, 3.75, 6.75, 9.75, 12.75, 15.75, 18.75]
+    assert times == [3.0 * turn for turn in range(1, 10)]
     closed = server.events[-1]
     assert closed == LinkClosed(Reason.NO_ANSWER, "no answer from the peer to LCP")
 

@@ -1,6 +1,7 @@
 """The link as a whole: phases, logins of both roles, how it ends. RFC 1661 section 3."""
 
 import pytest
+from scapy.layers.inet import IP, UDP
 
 from ppp import Credentials, Link, LinkConfig, Method
 from ppp.constants import ChapCode, Code, Protocol
@@ -312,8 +313,10 @@ def test_what_comes_too_early_is_silently_dropped() -> None:
 
 def test_ip_packets_are_not_the_links_business() -> None:
     server = opened_server()
-    server.link.receive(Frame(Protocol.IPV4, b"E" + bytes(19)).build(), 0.0)
+    packet = bytes(IP(src="10.9.0.10", dst="192.168.1.5") / UDP(dport=67) / b"not for us")
+    server.link.receive(Frame(Protocol.IPV4, packet).build(), 0.0)
     assert server.take() == []
+    assert server.link.malformed == 0
 
 
 def test_a_server_that_asks_for_no_proof_is_fine_for_a_client() -> None:

@@ -119,8 +119,8 @@ class ClientHost:
         self.tables = Tables()
         self.peers = Peers(self.tables)
         self.forwarder = Forwarder(self.tables, self)
-        self.lac = Lac(L2tpConfig(host_name=host_name), entropy)
-        self._link_config = LinkConfig(credentials=credentials, methods=LinkConfig().methods)
+        self.lac = Lac(L2tpConfig(host_name=host_name, max_retransmissions=8), entropy)
+        self._link_config = LinkConfig(credentials=credentials, max_configure=20)
         self.link: Link | None = None
         self._opened: l2tp.SessionOpened | None = None
         self._tunnel: int | None = None
@@ -240,7 +240,8 @@ class ClientHost:
                 self.peers.remove(event.peer)
                 self._end(ClientState.CLOSED, f"IKE: {event.why.value}")
             case ike.NegotiationFailed():
-                self._end(ClientState.FAILED, f"{event.stage}: {event.why}")
+                if self.state is ClientState.CONNECTING:  # else a renewal, which is tried again
+                    self._end(ClientState.FAILED, f"{event.stage}: {event.why}")
 
     def _on_l2tp_event(self, event: l2tp.Event, now: float) -> None:
         match event:

@@ -1,7 +1,7 @@
 """A server, clients and the network between them, in one process on a fake clock."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from scapy.layers.inet import ICMP, IP
@@ -37,6 +37,8 @@ def department(name: str, domain: str | None, third: int, last: int = 254) -> De
         ),
         gateway=IPv4Address(f"172.16.{third}.1"),
         dns=(IPv4Address("192.168.1.53"), IPv4Address("192.168.1.54")),
+        routes=(IPv4Network("192.168.1.0/24"), IPv4Network(f"10.{third}.0.0/16")),
+        search_domains=(f"{name}.corp.example.com",),
     )
 
 
@@ -100,8 +102,9 @@ class Lab:
         psk: bytes = PSK,
         password: str = PASSWORD,
         host_name: str = "laptop",
+        prepare: Callable[[ClientHost], None] = lambda client: None,
     ) -> ClientHost:
-        """Put a client that wants to log in at an address, and let it begin."""
+        """Put a client that wants to log in at an address, `prepare` it, and let it begin."""
         client = ClientHost(
             host,
             SERVER,
@@ -110,6 +113,7 @@ class Lab:
             self.simulation.entropy(),
             host_name=host_name,
         )
+        prepare(client)
         self.simulation.add(client, host, nat)
         client.connect(self.simulation.now)
         return client

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
+from tests.support.prerequisites import need
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -16,8 +16,7 @@ class Namespace:
     """A network namespace with its loopback up; `with` it, the calling thread is inside."""
 
     def __init__(self) -> None:
-        if os.geteuid():
-            pytest.skip("network namespaces are for root")
+        need("network namespaces are for root" if os.geteuid() else "")
         outside = _current()
         if _libc.unshare(_CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "unshare")

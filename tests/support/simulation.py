@@ -78,6 +78,7 @@ class Simulation:
         self.now = 1000.0
         self.link = link or Link()
         self.random = Random(seed)
+        self.blocks: Callable[[Wire], bool] = lambda packet: False
         self.carried = 0
         self.lost = 0
         self._hosts: list[Host] = []
@@ -136,6 +137,8 @@ class Simulation:
                 self._send(packet if nat is None else nat.outbound(packet))
 
     def _send(self, packet: Wire) -> None:
+        if self.blocks(packet):
+            return
         copies = 2 if self.random.random() < self.link.duplication else 1
         for _ in range(copies):
             if self.random.random() < self.link.loss:

@@ -7,13 +7,11 @@ from shutil import which
 from struct import pack
 from tempfile import TemporaryDirectory
 
-import pytest
+from tests.support.prerequisites import need
 
 ETHERNET = 1
 PPP = 9
 RAW_IP = 101
-
-needs_tshark = pytest.mark.skipif(which("tshark") is None, reason="tshark is not installed")
 
 
 def pcap(packets: Iterable[bytes], linktype: int) -> bytes:
@@ -27,6 +25,7 @@ def pcap(packets: Iterable[bytes], linktype: int) -> bytes:
 
 def dissect(packets: Iterable[bytes], linktype: int, *options: str) -> list[str]:
     """Return the lines that tshark prints with these options."""
+    need("" if which("tshark") else "tshark is not installed")
     with TemporaryDirectory() as directory:
         path = Path(directory) / "packets.pcap"
         path.write_bytes(pcap(packets, linktype))
