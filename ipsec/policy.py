@@ -285,4 +285,22 @@ LEGACY: Final = Policy(
 )
 """Also MODP-1024 and MD5, which Android before 13, Windows XP and old routers need."""
 
+LAB: Final = Policy(
+    "lab",
+    LEGACY.ike,
+    (
+        *LEGACY.esp,
+        *(
+            EspAlgorithms(transform, 0, authentication)
+            for transform in (EspTransform.DES, EspTransform.NULL)
+            for authentication in (
+                AuthenticationAlgorithm.HMAC_SHA1,
+                AuthenticationAlgorithm.HMAC_MD5,
+            )
+        ),
+    ),
+)
+"""Also DES and no encryption at all, which RFC 3193 section 2.1 once demanded: to test clients."""
+
 POLICIES: Final = {policy.name: policy for policy in (STRICT, DEFAULT, LEGACY)}
+"""What there is for real clients, the strictest first: no hint ever names `lab`."""

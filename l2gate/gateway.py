@@ -256,8 +256,8 @@ class Gateway:
             case l2tp.FrameReceived():
                 self.calls.receive(event.session, event.frame, now)
             case l2tp.SessionClosed():
-                self.calls.closed(event, now)
-                self._on_session_gone(event, now)
+                by_peer = self.calls.closed(event, now)
+                self._on_session_gone(event.tunnel, event.session, by_peer, now)
             case l2tp.TunnelClosed():
                 self._on_tunnel_closed(event, now)
             case l2tp.TunnelRefused():
@@ -287,15 +287,15 @@ class Gateway:
         host_name, attempt = self._tunnels[event.tunnel].host_name, self.attempts.of(flow.peer)
         self.calls.open(event, peer, flow, host_name, attempt, now)
 
-    def _on_session_gone(self, event: l2tp.SessionClosed, now: float) -> None:
+    def _on_session_gone(self, tunnel: int, session: int, by_peer: bool, now: float) -> None:
         """Close a tunnel after its last session: at once if it was we who ended that."""
-        sessions = self._sessions_of.get(event.tunnel)
+        sessions = self._sessions_of.get(tunnel)
         if sessions is None:
             return
-        sessions.discard(event.session)
+        sessions.discard(session)
         if not sessions:
-            wait = IDLE_TUNNEL if event.by_peer else 0.0
-            self._deadlines.set((Due.TUNNEL_IDLE, event.tunnel), now + wait)
+            wait = IDLE_TUNNEL if by_peer else 0.0
+            self._deadlines.set((Due.TUNNEL_IDLE, tunnel), now + wait)
 
     def _on_tunnel_closed(self, event: l2tp.TunnelClosed, now: float) -> None:
         self._tunnels.pop(event.tunnel, None)

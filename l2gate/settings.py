@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from ipsec.config import IkeConfig
 from ipsec.constants import IdType
 from ipsec.payloads import Identification
-from ipsec.policy import POLICIES
+from ipsec.policy import LAB, POLICIES
 from l2gate.configuration.model import (
     AuthenticationMethod,
     Configuration,
@@ -27,7 +27,7 @@ def ike_config(configuration: Configuration) -> IkeConfig:
     keys = (ipsec.psk,)
     return IkeConfig(
         preshared_keys=lambda host: keys,
-        policy=POLICIES[ipsec.proposals.value],
+        policy=POLICIES.get(ipsec.proposals.value, LAB),
         identity=_identification(ipsec),
         force_encapsulation=ipsec.force_encapsulation,
         dpd_interval=ipsec.dpd_interval,

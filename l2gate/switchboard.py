@@ -114,11 +114,11 @@ class Switchboard:
         call.why = call.why or why
         self._lns.close_session(call.session, CallResult.ADMINISTRATIVE, message=why, now=now)
 
-    def closed(self, event: SessionClosed, now: float) -> None:
-        """Forget a call whose L2TP session has ended."""
+    def closed(self, event: SessionClosed, now: float) -> bool:
+        """Forget a call whose L2TP session has ended; return whether the peer wished it."""
         call = self._calls.pop(event.session, None)
         if call is None:
-            return
+            return event.by_peer
         self._close_network(call, now)
         self._deadlines.clear(event.session)
         self._opening.clear(event.session)
@@ -134,6 +134,7 @@ class Switchboard:
         text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
         self._note(call, Stage.SESSION if call.user else Stage.PPP, text, mend)
         call.attempt.call_ended(why, octets_in, octets_out, now)
+        return event.by_peer or call.peer_hung_up
 
     # Time
 
@@ -272,6 +273,7 @@ class Switchboard:
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
+        call.peer_hung_up = event.by_peer
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 

@@ -17,6 +17,7 @@ class Proposals(Enum):
     DEFAULT = "default"
     STRICT = "strict"
     LEGACY = "legacy"
+    LAB = "lab"
 
 
 class AuthenticationMethod(Enum):

@@ -49,6 +49,11 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
     dpd_interval = section.take("dpd_interval", values.interval(5, 3600), 30.0)
     max_half_open = section.take("max_half_open", values.number(1, 65535), 256)
     section.finish()
+    if proposals is Proposals.LAB:
+        section.warn(
+            "proposals",
+            "lab accepts DES and no encryption at all: for testing clients, never for users",
+        )
     if psk is None:
         if "psk" not in section and "psk_file" not in section:
             section.error(None, "psk_file is missing: add for example 'psk_file: psk'")

@@ -60,6 +60,19 @@ def test_modp1024_is_for_legacy_clients_only(serve: Serve, direct: Client) -> No
     assert " 0% packet loss" in direct.ping()
 
 
+def test_no_encryption_is_for_the_lab_only(serve: Serve, direct: Client) -> None:
+    clear = dataclasses.replace(SALES, settings={"ESP": "null-sha1"})
+    server = serve(ipsec={"proposals": "legacy"})
+    with pytest.raises(LoginFailed) as failed:
+        direct.connect(clear)
+    assert failed.value.stage == "ike"
+    server.stop()
+    serve(ipsec={"proposals": "lab"})
+    direct.connect(clear)
+    assert "cipher_null" in direct.ipsec_keys()
+    assert " 0% packet loss" in direct.ping()
+
+
 def test_libreswan(server: Server, libreswan: Client) -> None:
     assert libreswan.connect(SALES).address.startswith("172.16.1.")
     assert " 0% packet loss" in libreswan.ping()

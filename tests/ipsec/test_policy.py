@@ -15,7 +15,7 @@ from ipsec.constants import (
 )
 from ipsec.errors import NotifyError
 from ipsec.offers import EspOffer, esp_transform
-from ipsec.policy import DEFAULT, LEGACY, POLICIES, STRICT, Policy, choose_esp, choose_ike
+from ipsec.policy import DEFAULT, LAB, LEGACY, POLICIES, STRICT, Policy, choose_esp, choose_ike
 from ipsec.proposals import Attribute, Proposal, SecurityAssociation, Transform
 from tests.support import clients
 from tests.support.clients import racoon_offer, windows_offer
@@ -252,4 +252,10 @@ def test_groups_of_weak_policies_include_those_of_strong_ones() -> None:
     assert set(STRICT.ike) <= set(DEFAULT.ike) <= set(LEGACY.ike)
     assert set(STRICT.esp) <= set(DEFAULT.esp) <= set(LEGACY.esp)
     assert list(POLICIES) == ["strict", "default", "legacy"]
-    assert all(algorithms.supported for algorithms in LEGACY.esp)
+    assert all(algorithms.supported for algorithms in LAB.esp)
+
+
+def test_des_and_null_are_for_the_lab_alone() -> None:
+    weak = {EspTransform.DES, EspTransform.NULL}
+    assert weak <= {algorithms.transform for algorithms in LAB.esp}
+    assert not weak & {algorithms.transform for algorithms in LEGACY.esp}

@@ -57,7 +57,7 @@ def test_a_file_with_every_kind_of_mistake(tmp_path: Path) -> None:
         """
     assert mistakes(tmp_path, text).splitlines() == [
         "l2gate.yaml:1: server: unknown key 'listn': did you mean 'listen'?",
-        "l2gate.yaml:2: ipsec.proposals: expected default, strict or legacy, found 'strong'",
+        "l2gate.yaml:2: ipsec.proposals: expected default, strict, legacy or lab, found 'strong'",
         "l2gate.yaml:2: ipsec.dpd_interval: expected a whole number from 5 to 3600 (seconds), or "
         "false, found '1'",
         "l2gate.yaml:3: unknown key 'l2pt': did you mean 'l2tp'?",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from aaa import Directory, User
 from l2gate.control import Json, Request, Response
-from l2gate.gateway import IDLE_PEER
+from l2gate.gateway import IDLE_PEER, IDLE_TUNNEL
 from l2gate.operations import Operations
 from l2gate.reports import sessions_from_json, status_from_json
 from l2gate.switchboard import OPENING
@@ -105,6 +105,19 @@ def test_the_sas_of_a_client_that_hung_up_are_deleted_in_the_end() -> None:
     lab.run(IDLE_PEER + 5)
     assert not len(lab.server.gateway.peers)
     assert not len(client.peers)
+
+
+def test_a_client_that_hangs_up_by_ppp_alone_has_time_to_end_the_rest_itself() -> None:
+    """Windows does: it deletes its SAs some seconds after its Terminate-Request."""
+    lab = Lab()
+    client = logged_in(lab, "u1", "198.51.100.11")
+    client._hang_up_l2tp = lambda why, now: None  # type: ignore[method-assign]
+    client.hang_up(lab.simulation.now)
+    lab.run(10)
+    assert not lab.server.gateway.tables.addresses
+    assert len(lab.server.gateway.peers) == 1
+    lab.run(IDLE_TUNNEL + 5)
+    assert not len(lab.server.gateway.peers)
 
 
 def test_a_peer_that_never_asks_for_an_address_does_not_keep_one() -> None:
