@@ -27,10 +27,11 @@ class Call:
     """A call from the moment its L2TP session is established until that is closed.
 
     `since` is the caller's clock in seconds, `peer_hung_up` says that it was the peer who ended
-    PPP, `login` is the name as typed, `user` the name once it is proven. `record` is what the data plane knows of the call since its network was last
-    opened. `why` and `result` say how it ends, in the log and in the CDN, if it is we who end
-    it; `mend` is there if this is no usual end. `ns` is the next sequence number of data, as
-    long as there is no record that counts them.
+    PPP, `login` is the name as typed, `user` the name once it is proven. `record` is what the
+    data plane knows of the call since its network was last opened. `why` and `result` say how
+    it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
+    usual end. `ns` is the next sequence number of data, as long as there is no record that
+    counts them.
     """
 
     opened: SessionOpened
