@@ -1,8 +1,7 @@
 """The TUN device: where inner packets leave the program for the kernel, and come back.
 
 Packets cross one by one. The kernel would take runs of TCP segments as one (IFF_VNET_HDR),
-but only unchecked: whoever merges segments must verify their checksums first, and in plain
-Python that costs as much as it saves.
+but only unchecked: whoever merges segments must verify their checksums first.
 """
 
 import errno
