@@ -1,5 +1,6 @@
 """What an admin sees of sessions, and what becomes of them: reload, power cut, the server's end."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 
@@ -28,6 +29,21 @@ def test_status_and_sessions(server: Server, behind_nat: Client) -> None:
     assert connection.address in table
     assert json.loads(server.command("status", "--json"))["sessions"] == 1
     assert "vpn.example.com" in server.command("status")
+
+
+def test_attempts_and_offers(server: Server, direct: Client) -> None:
+    with pytest.raises(LoginFailed):
+        direct.connect(dataclasses.replace(SALES, password="not the password"))
+    connection = direct.connect(SALES)
+    attempts = json.loads(server.command("attempts", "--json"))
+    by_stage = {attempt["stage"]: attempt for attempt in attempts}
+    assert "wrong password" in by_stage["authentication"]["why"]
+    assert by_stage["authentication"]["windows"] == 691
+    assert by_stage["up"]["address"] == connection.address
+    assert by_stage["up"]["user"] in server.command("attempts")
+    (offer,) = json.loads(server.command("offers", "--json"))
+    assert offer["accepted"] == ["default", "legacy"]
+    assert "AES_CBC-256/SHA2_256/MODP_2048" in server.command("offers")
 
 
 def test_reload_adds_a_user_and_leaves_sessions_alone(
