@@ -1,12 +1,14 @@
 """A client connects, works and hangs up: the client's own logs and pings are the proof."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
 from tests.interop.conftest import Serve
-from tests.interop.lab import Client, Lab, Login, LoginFailed, wait_for
-from tests.interop.server import BOB, HR, SALES, Server
+from tests.interop.lab import SERVER, Client, Lab, Login, LoginFailed, run, wait_for
+from tests.interop.server import BOB, HR, L2GATE, SALES, Server
 
 pytestmark = pytest.mark.interop
 
@@ -150,3 +152,26 @@ def test_mistakes_are_refused_and_named(server: Server, direct: Client, mistake:
     log, words = mistake.client_reads
     assert words in direct.log(log)
     assert direct.connect(SALES).address.startswith("172.16.1.")
+
+
+def test_the_first_configuration_lets_its_first_user_in(
+    lab: Lab, tmp_path: Path, direct: Client
+) -> None:
+    """What `make run` does, and what a newcomer then types into the client."""
+    server = Server(lab, tmp_path)
+    path = tmp_path / "l2gate.yaml"
+    run(L2GATE, "init", "--config", str(path), "--name", SERVER)
+    path.write_text(
+        path.read_text().replace(
+            f"name: {SERVER}", f"name: {SERVER}\n  control_socket: {tmp_path}/control.sock"
+        )
+    )
+    (user,) = re.findall(r"\{name: (\w+), password: (\w+)\}", path.read_text())
+    server.start()
+    try:
+        login = Login(*user, (tmp_path / "psk").read_text().strip())
+        assert direct.connect(login).address.startswith("172.16.9.")
+        assert " 0% packet loss" in direct.ping()
+        direct.hang_up()
+    finally:
+        server.stop()
