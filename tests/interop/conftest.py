@@ -98,6 +98,12 @@ def libreswan(_booted: Callable[[str, str], Client]) -> Iterator[Client]:
     yield from _lent(_booted("d2", "libreswan"))
 
 
+@pytest.fixture
+def libreswan_behind_nat(_booted: Callable[[str, str], Client]) -> Iterator[Client]:
+    """libreswan behind the home router."""
+    yield from _lent(_booted("n4", "libreswan"))
+
+
 @pytest.fixture(params=["direct", "behind_nat"])
 def anywhere(request: pytest.FixtureRequest) -> Client:
     """strongSwan, once direct and once behind NAT."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -115,14 +116,22 @@ def doomed(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Client]:
     client.machine.cut_power()
 
 
-def test_power_cut(server: Server, doomed: Client) -> None:
-    """The client comes back from the same address while its old session still stands."""
+def test_power_cut(server: Server, doomed: Client, behind_nat: Client) -> None:
+    """The client comes back from the same address while its old session still stands.
+
+    Another client, which has the same address where `doomed` is behind NAT, notices nothing.
+    """
+    behind_nat.connect(HR)
     first = doomed.connect(SALES)
-    doomed.machine.cut_power()
-    doomed.machine.boot()
-    assert doomed.connect(SALES).address == first.address
-    assert " 0% packet loss" in doomed.ping()
-    assert len(json.loads(server.command("sessions", "--json"))) == 1
+    with ThreadPoolExecutor(1) as beside:
+        pings = beside.submit(behind_nat.ping, count=100)
+        doomed.machine.cut_power()
+        doomed.machine.boot()
+        assert doomed.connect(SALES).address == first.address
+        assert " 0% packet loss" in doomed.ping()
+        assert " 0% packet loss" in pings.result()
+    assert len(json.loads(server.command("sessions", "--json"))) == 2
+    assert "Connection terminated" not in behind_nat.log("pppd.log")
 
 
 def test_l2tp_in_clear_text_is_never_answered(server: Server, lab: Lab, direct: Client) -> None:

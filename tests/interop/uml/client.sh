@@ -107,6 +107,10 @@ libreswan_start() {
 		  rightprotoport=17/1701
 		  pfs=no
 		  keyingtries=1
+		  ikelifetime=$IKE_LIFETIME
+		  salifetime=$SA_LIFETIME
+		  rekeymargin=$REKEY_MARGIN
+		  rekeyfuzz=0%
 		  encapsulation=$([ "$FORCE_ENCAPSULATION" = yes ] && echo yes || echo auto)
 		  auto=add
 	END
