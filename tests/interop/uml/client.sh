@@ -6,6 +6,7 @@
 #
 # Environment: CLIENT (strongswan or libreswan), ADDRESS (own), SERVER, PSK, LOGIN, PASSWORD, and
 # as settings with these defaults:
+: "${CERTIFICATES=}" # a directory with ca.pem, client.pem and client.key, in place of the PSK
 : "${IKE=aes256-sha256-modp2048,aes256-sha1-modp2048,aes128-sha1-modp2048}" # phase 1 proposals
 : "${ESP=aes256-sha1,aes128-sha1}"                                          # phase 2 proposals
 : "${AUTHENTICATION=mschapv2}" # mschapv2, chap, pap: the only method that pppd agrees to
@@ -36,12 +37,24 @@ until_true() {
 }
 
 strongswan_start() {
+	if [ "$CERTIFICATES" ]; then
+		mkdir -p /etc/ipsec.d/cacerts
+		cp "$CERTIFICATES/ca.pem" /etc/ipsec.d/cacerts
+		cp "$CERTIFICATES/client.key" /run/client.key
+		echo ": RSA /run/client.key" >/etc/ipsec.secrets
+		proof="authby=pubkey
+		  leftcert=$CERTIFICATES/client.pem
+		  leftsendcert=always"
+	else
+		echo ": PSK \"$PSK\"" >/etc/ipsec.secrets
+		proof="authby=secret"
+	fi
 	cat >/etc/ipsec.conf <<-END
 		config setup
 		  uniqueids=no
 		conn vpn
 		  keyexchange=ikev1
-		  authby=secret
+		  $proof
 		  type=transport
 		  left=$ADDRESS
 		  leftprotoport=17/1701
@@ -59,10 +72,10 @@ strongswan_start() {
 		  forceencaps=$FORCE_ENCAPSULATION
 		  auto=add
 	END
-	echo ": PSK \"$PSK\"" >/etc/ipsec.secrets
 	cat >/etc/strongswan.conf <<-END
 		charon {
-		  load = random nonce aes des sha1 sha2 md5 hmac gcm openssl gmp kernel-netlink socket-default stroke updown
+		  load = random nonce aes des sha1 sha2 md5 hmac gcm openssl gmp kernel-netlink socket-default stroke updown \
+		    x509 pem pkcs1 pubkey constraints
 		  install_routes = no
 		  retransmit_timeout = 2
 		  retransmit_tries = 3
@@ -93,13 +106,26 @@ strongswan_down() {
 libreswan_start() {
 	mkdir -p /run/pluto /run/nss
 	certutil -N -d sql:/run/nss --empty-password
+	if [ "$CERTIFICATES" ]; then
+		openssl pkcs12 -export -passout pass: -name client -in "$CERTIFICATES/client.pem" \
+			-inkey "$CERTIFICATES/client.key" -certfile "$CERTIFICATES/ca.pem" -out /run/client.p12
+		pk12util -i /run/client.p12 -d sql:/run/nss -W "" >/dev/null
+		certutil -M -d sql:/run/nss -n "$(certutil -L -d sql:/run/nss | sed -n 's/ *,,.*//p' | grep -v client)" -t CT,,
+		proof="authby=rsasig
+		  leftcert=client
+		  leftid=%fromcert
+		  rightid=%fromcert
+		  rightca=%same"
+	else
+		proof="authby=secret"
+	fi
 	cat >/etc/ipsec.conf <<-END
 		config setup
 		  uniqueids=no
 		  ikev1-policy=accept
 		conn vpn
 		  ikev2=no
-		  authby=secret
+		  $proof
 		  type=transport
 		  left=$ADDRESS
 		  leftprotoport=17/1701
