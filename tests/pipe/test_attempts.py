@@ -13,7 +13,7 @@ import pytest
 
 from aaa import Directory, User
 from ipsec.algorithms import EspAlgorithms
-from ipsec.config import IkeConfig
+from ipsec.config import IkeConfig, PresharedKey
 from ipsec.constants import (
     AuthenticationAlgorithm,
     EncryptionAlgorithm,
@@ -59,7 +59,7 @@ def nothing(client: ClientHost) -> None:
 
 def with_ike(**settings: object) -> Callable[[ClientHost], None]:
     def prepare(client: ClientHost) -> None:
-        config = IkeConfig(preshared_keys=lambda _: (PSK,), retransmission=PATIENT)
+        config = IkeConfig(preshared_keys=lambda _: (PresharedKey(PSK),), retransmission=PATIENT)
         client.ike = Ike(replace(config, **settings), client._entropy)  # type: ignore[arg-type]
 
     return prepare
