@@ -3,6 +3,7 @@
 Every key is described in docs/configuration.md; a test compares the two.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
     """Read `ipsec`; None where there is no usable pre-shared key."""
     psk = _read_secret(section, "psk")
     psk_next = _read_secret(section, "psk_next")
-    keys = _read_keys(section, psk, psk_next)
+    keys = _read_keys(section.items("keys"), psk, psk_next)
     proposals = section.take("proposals", values.one_of(Proposals), Proposals.DEFAULT)
     identity = section.take("identity", values.identity, None)
     force_encapsulation = section.take("force_encapsulation", values.switch, False)
@@ -59,7 +60,7 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
             "lab accepts DES and no encryption at all: for testing clients, never for users",
         )
     _check_psk(section, psk, psk_next)
-    if psk is None and "keys" not in section:
+    if psk is None and not keys:
         if "psk" not in section and "psk_file" not in section:
             section.error(None, "psk_file is missing: add for example 'psk_file: psk'")
         return None
@@ -76,13 +77,13 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
 
 
 def _read_keys(
-    section: Section, psk: bytes | None, psk_next: bytes | None
+    items: Iterable[Section], psk: bytes | None, psk_next: bytes | None
 ) -> tuple[KeySettings, ...]:
     """Read `keys`: pre-shared keys for networks and groups, beside the common ones."""
     keys: list[KeySettings] = []
     places: dict[str, Place] = {}
     common = {secret for secret in (psk, psk_next) if secret is not None}
-    for item in section.items("keys"):
+    for item in items:
         key = _read_key(item)
         if key is None:
             continue

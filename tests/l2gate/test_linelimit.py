@@ -60,4 +60,4 @@ def test_a_flood_of_refusals_is_a_few_lines_in_the_log() -> None:
     assert len(lab.server.log) == IN_ALL + 1
     flood(lab, ["192.0.2.66"])
     lab.run(1)
-    assert len(lab.server.noted("peer=192.0.2.66:500 main mode failed")) == PER_HOST + 1
+    assert len(lab.server.noted("peer=192.0.2.66:500 aggressive mode failed")) == PER_HOST + 1
