@@ -255,7 +255,11 @@ class Ike:
         if len(data) <= limit:
             return [datagram]
         message = known(strip_marker(data, port))
-        extensions = self._extensions(parse_message(message)[0].cookies, path)
+        header, _ = parse_message(message)
+        if header.exchange == ExchangeType.AGGRESSIVE and not header.flags & Flags.ENCRYPTION:
+            # Message 2, by which the peer learns that we do this: it could not put it together.
+            return [datagram]
+        extensions = self._extensions(header.cookies, path)
         if extensions is None or extensions.fragmentation is None:
             return [datagram]
         parts = split(message, limit - len(add_marker(b"", port)))
