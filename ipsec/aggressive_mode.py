@@ -154,12 +154,9 @@ class AggressiveMode(MainMode):
             if message.header.flags & Flags.ENCRYPTION:
                 payloads, iv = self.keys.protection.open(message.header, message.body, iv)
             self._verify(payloads, known(self.identity).build())
-        except DecodeError as error:
+        except (DecodeError, NotifyError) as error:
             self.failures += 1
             raise _wrong_proof() from error
-        except NotifyError:
-            self.failures += 1
-            raise
         self.iv = iv
         self.initial_contact = says_initial_contact(payloads)
         self._find_nat(message._replace(payloads=payloads))

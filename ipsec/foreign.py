@@ -6,6 +6,7 @@ Anything else that is not for us is dropped in silence: AuthIP (exchange types 2
 Windows takes for a sign to use IKE, and exchanges of no use here.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -35,13 +36,13 @@ PERIOD: Final = 10.0
 
 
 class Refusal(NamedTuple):
-    """What a stranger is told, and what an admin is told of it; `vendor_ids` name the client."""
+    """What a stranger is told, and what an admin is told of it."""
 
     notify: NotifyType
     stage: str
     why: str
     hint: str
-    vendor_ids: tuple[bytes, ...] = ()
+    about: Negotiation
 
 
 class Foreign:
@@ -55,17 +56,13 @@ class Foreign:
 
     def refuse(self, message: Incoming, refusal: Refusal, now: float) -> None:
         """Tell a stranger and the admin that the first message of an exchange is in vain."""
-        context, cookie = self._context, message.header.cookies.initiator
+        context, path = self._context, message.path
         answer = notification_in_clear(message.header.cookies, refusal.notify, context.entropy)
-        if message.header.length >= len(answer) and self._answers.admits(
-            message.path.peer.host, now
-        ):
-            context.send(answer, message.path)
-        client = vendor.read(refusal.vendor_ids).client
-        about = Negotiation(cookie, now, client, (), None, NO_NAT, heard=False)
-        context.tell(
-            NegotiationFailed(message.path, None, refusal.stage, refusal.why, refusal.hint, about)
-        )
+        if len(answer) <= message.header.length and self._answers.admits(path.peer.host, now):
+            context.send(answer, path)
+        else:
+            context.drop(Drop.NO_ROOM)
+        context.tell(NegotiationFailed(path, None, *refusal[1:]))
 
     def refuse_version(self, message: Incoming, now: float) -> None:
         """Refuse IKEv2; raises DropError for what is no first message of it.
@@ -93,10 +90,16 @@ class Foreign:
                 IKEV2,
                 "the client tries IKEv2, and this server has IKEv1 alone",
                 "choose L2TP/IPsec with pre-shared key as the type of VPN on the client",
-                tuple(vendor_ids),
+                unheard(header.cookies, vendor_ids, now),
             ),
             now,
         )
+
+
+def unheard(cookies: Cookies, vendor_ids: Sequence[bytes], now: float) -> Negotiation:
+    """Return what an exchange is about that ends with its first message."""
+    client = vendor.read(vendor_ids).client
+    return Negotiation(cookies.initiator, now, client, (), None, NO_NAT, heard=False)
 
 
 def notification_in_clear(cookies: Cookies, kind: NotifyType, entropy: Entropy) -> bytes:

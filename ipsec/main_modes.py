@@ -5,6 +5,7 @@ is no longer than the message was. What comes in clear to us proves nothing, so 
 end a main mode of ours by saying so; at most it explains later why the main mode failed.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from ipsec import responder_lifetime
@@ -15,7 +16,7 @@ from ipsec.context import Context
 from ipsec.errors import Drop, DropError, NotifyError
 from ipsec.events import NegotiationFailed, PeerClosed, Why
 from ipsec.exchange import Incoming
-from ipsec.foreign import Foreign, Refusal, notification_in_clear
+from ipsec.foreign import Foreign, Refusal, notification_in_clear, unheard
 from ipsec.half_open import HalfOpen
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.main_mode import MAX_FAILURES, MainMode, State
@@ -204,11 +205,12 @@ class MainModes:
             identity = Identification.parse(Reader(payloads.the(PayloadType.ID)))
             if identity.type in GROUP_ID_TYPES and identity.data in groups:
                 return False
-            why = f"no group is called '{identity}', as the client says"
+            name = replace(identity, protocol=0, port=0)
+            why = f"no group is called '{name}', as the client says"
             hint = "set the name of a group in ipsec.keys on the client, or leave it empty there"
-        kind, client = NotifyType.UNSUPPORTED_EXCHANGE_TYPE, payloads.all(PayloadType.VENDOR)
-        refusal = Refusal(kind, AGGRESSIVE_MODE, why, hint, tuple(client))
-        self._foreign.refuse(message, refusal, now)
+        about = unheard(message.header.cookies, payloads.all(PayloadType.VENDOR), now)
+        kind = NotifyType.UNSUPPORTED_EXCHANGE_TYPE
+        self._foreign.refuse(message, Refusal(kind, AGGRESSIVE_MODE, why, hint, about), now)
         return True
 
     def _answer(self, mode: MainMode, raw: bytes, message: Incoming, now: float) -> None:
@@ -234,8 +236,16 @@ class MainModes:
     def _refuse(
         self, mode: MainMode, raw: bytes, message: Incoming, error: NotifyError, now: float
     ) -> None:
-        """Tell a stranger what is wrong; a refused message is remembered like any other."""
+        """Tell a stranger what is wrong; a refused message is remembered like any other.
+
+        But not that of an aggressive mode: each of these has to be admitted.
+        """
         context = self._context
+        if mode.state is State.START and mode.exchange == ExchangeType.AGGRESSIVE:
+            kind, about = NotifyType(error.code), mode.negotiation
+            refusal = Refusal(kind, AGGRESSIVE_MODE, error.why, error.hint, about)
+            self._foreign.refuse(message, refusal, now)
+            return
         answer = notification_in_clear(mode.cookies, NotifyType(error.code), context.entropy)
         mode.last.remember(raw, answer)
         if mode.state is State.START and not self.half_open.add(mode, now):

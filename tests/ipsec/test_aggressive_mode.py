@@ -5,16 +5,27 @@ from random import Random
 import pytest
 
 from ipsec.aggressive_mode import AggressiveMode
-from ipsec.config import IkeConfig, PresharedKey
-from ipsec.constants import ExchangeType, IdType, NotifyType, PayloadType
+from ipsec.config import IKE_OFFERS, IkeConfig, PresharedKey
+from ipsec.constants import (
+    EncryptionAlgorithm,
+    ExchangeType,
+    GroupDescription,
+    HashAlgorithm,
+    IdType,
+    NotifyType,
+    PayloadType,
+)
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop
 from ipsec.events import NegotiationFailed, PeerAuthenticated, PeerClosed, Why
+from ipsec.fragmentation import split
+from ipsec.groups import KeyAgreement
 from ipsec.main_mode import State
 from ipsec.main_modes import KEY_AGREEMENTS, KEY_AGREEMENTS_PER_HOST, KEY_AGREEMENTS_PERIOD
 from ipsec.message import Payload, Payloads, build_message, parse_message
 from ipsec.path import Address
 from ipsec.payloads import Identification, Notification
+from tests.support import clients
 from tests.support.caller import Caller, changed, clear, notified, rebuilt
 from tests.support.ike import CLIENT, PSK, SERVER, Pair, config
 from tests.support.simulation import Link, Nat
@@ -250,6 +261,44 @@ def test_one_host_makes_us_compute_so_often_and_no_more(monkeypatch: pytest.Monk
     assert late.send(late.first())
 
 
+def test_no_mistake_makes_us_compute_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused message 1 may come again, with the same cookie, and be as dear as the first."""
+    caller, computed = caller_of(), []
+    generate = KeyAgreement.generate
+
+    def counted(*arguments: object) -> KeyAgreement:
+        computed.append(arguments)
+        return generate(*arguments)  # type: ignore[arg-type]
+
+    first = caller.first()
+    monkeypatch.setattr("ipsec.groups.KeyAgreement.generate", counted)
+    for number in range(50):
+        caller.send(changed(first, PayloadType.KE, bytes([number]) * 64))
+    assert len(computed) == KEY_AGREEMENTS_PER_HOST
+    assert caller.ike.snapshot().half_open == 0
+
+
+def test_who_was_refused_may_not_name_another_group() -> None:
+    caller = caller_of()
+    first = caller.first()
+    nothing_known = clients.windows_offer(
+        [((EncryptionAlgorithm.DES_CBC, 0), HashAlgorithm.MD5, 1)]
+    ).build()
+    (answer,) = caller.send(changed(first, PayloadType.SA, nothing_known))
+    assert notified(answer) == NotifyType.NO_PROPOSAL_CHOSEN
+    (event,) = caller.events()
+    assert isinstance(event, NegotiationFailed)
+    assert event.stage == "aggressive mode"
+    assert event.why.startswith("nothing offered is among the proposals 'default'; offered: DES")
+    assert event.negotiation is not None
+    assert len(event.negotiation.offered) == 1
+    stranger = GROUP.build().replace(b"branch", b"sales")
+    (answer,) = caller.send(changed(first, PayloadType.ID, stranger))
+    assert notified(answer) == NotifyType.UNSUPPORTED_EXCHANGE_TYPE
+    (second,) = caller.send(first)
+    assert clear(second).first_type == PayloadType.SA
+
+
 def test_all_hosts_together_do_not_either() -> None:
     ike = server()
     message = caller_of(ike).first()
@@ -391,6 +440,20 @@ def test_no_octets_make_it_stumble() -> None:
             caller.ike.receive(shorter, caller.path, caller.now)
             proof_is_changed = number == 1 or position < 28 + 36
             assert not (proof_is_changed and caller.ike.snapshot().peers)
+
+
+def test_message_3_may_come_in_fragments_and_message_2_never_does() -> None:
+    """Of an initiator that learns only from message 2 that we take them, and wants none before."""
+    modp = [suite for suite in IKE_OFFERS if suite.group is GroupDescription.MODP_2048]
+    caller = caller_of(server(fragment_limit=200), member(ike_offers=tuple(modp)))
+    (second,) = caller.send(caller.first())
+    assert len(second) > 200
+    assert clear(second).first_type == PayloadType.SA
+    parts = split(caller.next(second), 100)
+    assert len(parts) > 1
+    for part in parts:
+        assert caller.send(part) == []
+    assert [type(event) for event in caller.events()] == [PeerAuthenticated]
 
 
 def test_a_forged_message_2_does_not_end_a_call() -> None:
