@@ -1,5 +1,6 @@
 """Several pre-shared keys: which are for whom, what they are called, and how they are changed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -9,9 +10,16 @@ import pytest
 
 from l2gate.configuration import Loaded, load
 from l2gate.control import Request, Response
+from l2gate.history import Attempt
 from l2gate.keyuse import KeyUse
 from l2gate.operations import Operations
-from l2gate.reports import KeyRow, sessions_from_json, status_from_json, status_text
+from l2gate.reports import (
+    KeyRow,
+    attempt_text,
+    sessions_from_json,
+    status_from_json,
+    status_text,
+)
 from l2gate.server import Server
 from l2gate.settings import ike_config, key_names
 from tests.support.client import ClientState
@@ -163,6 +171,11 @@ def test_a_change_of_keys_client_by_client(read: Read) -> None:
     refused = lab.client("u4", "198.51.100.14", psk=PSK)
     assert not lab.run(10, lambda: refused.state is ClientState.UP)
     assert before.state is late.state is ClientState.UP
+
+
+def test_an_attempt_says_with_which_key() -> None:
+    attempt = Attempt(1, 0.0, 0.0, "192.0.2.1", 500, key="psk_next")
+    assert re.search(r"^pre-shared key +psk_next$", attempt_text(attempt), re.MULTILINE)
 
 
 def test_one_key_is_not_worth_a_table() -> None:
