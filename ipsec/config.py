@@ -1,6 +1,6 @@
 """The settings of IKE."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ipsec.algorithms import EspAlgorithms
@@ -16,7 +16,16 @@ from ipsec.offers import IkeSuite
 from ipsec.payloads import Identification
 from ipsec.policy import DEFAULT, Policy
 
-PresharedKeys = Callable[[str], Sequence[bytes]]
+
+@dataclass(frozen=True, slots=True)
+class PresharedKey:
+    """A pre-shared key, and the name that events give it."""
+
+    secret: bytes = field(repr=False)
+    name: str = ""
+
+
+PresharedKeys = Callable[[str], Sequence[PresharedKey]]
 """The keys that may be those of a peer at this IP address, the most likely first.
 
 Main Mode needs the key before it learns the peer's identity, so that only the address can
@@ -45,6 +54,9 @@ class IkeConfig:
     `identity` is what we say who we are; None means the address that the peer sent to, which
     is what clients expect that dial an address we own.
 
+    `groups` are the keys for Aggressive Mode, by what the initiator calls itself; without any it
+    is refused. As initiator we use it if `aggressive`, as `identity`.
+
     `ike_lifetime`, `esp_lifetime` and `esp_kilobytes` are what an initiator offers, and the
     most that a responder lets an SA live, whatever the peer offers. `pfs_group` is the group
     an initiator adds to Quick Mode, `l2tp_port` the UDP port of its L2TP (0: any).
@@ -63,6 +75,8 @@ class IkeConfig:
     """
 
     preshared_keys: PresharedKeys = field(repr=False)
+    groups: Mapping[bytes, PresharedKey] = field(default_factory=dict, repr=False)
+    aggressive: bool = False
     policy: Policy = DEFAULT
     identity: Identification | None = None
     ike_offers: tuple[IkeSuite, ...] = IKE_OFFERS

@@ -6,7 +6,7 @@ genuine or belongs to nothing is counted and dropped, whoever sent it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ipsec.checks import known
@@ -16,6 +16,7 @@ from ipsec.context import Context, Timer
 from ipsec.errors import Drop, DropError
 from ipsec.events import Event, Why
 from ipsec.exchange import Incoming
+from ipsec.foreign import Foreign
 from ipsec.fragmentation import Reassemblies, split
 from ipsec.informational import Informational
 from ipsec.isakmp_sa import IsakmpSa
@@ -71,6 +72,7 @@ class Ike:
 
     __slots__ = (
         "_context",
+        "_foreign",
         "_informational",
         "_main_modes",
         "_peers",
@@ -84,7 +86,8 @@ class Ike:
         self._peers = Peers(self._context)
         self._reassemblies = Reassemblies(self._context)
         self._quick_modes = QuickModes(self._context, self._peers)
-        self._main_modes = MainModes(self._context, self._peers, self._quick_modes)
+        self._foreign = Foreign(self._context)
+        self._main_modes = MainModes(self._context, self._peers, self._quick_modes, self._foreign)
         self._informational = Informational(self._context, self._peers, self._quick_modes)
         self._renewals = Renewals(self._context, self._peers, self._main_modes, self._quick_modes)
 
@@ -152,6 +155,12 @@ class Ike:
         for peer in list(self._peers.by_id):
             self.close_peer(peer, now)
 
+    def replace_credentials(self, config: IkeConfig) -> None:
+        """Authenticate by the keys of `config` from the next handshake on; all else stays."""
+        self._context.config = replace(
+            self._context.config, preshared_keys=config.preshared_keys, groups=config.groups
+        )
+
     # Time, and what goes out.
 
     def next_timeout(self) -> float | None:
@@ -218,10 +227,10 @@ class Ike:
                 return
             raw = whole
             header, body = parse_message(raw)
-        if header.version >> 4 != MAJOR_VERSION:
-            raise DropError(Drop.OTHER_VERSION)
         message = Incoming(header, body, path)
-        if header.exchange == ExchangeType.IDENTITY_PROTECTION:
+        if header.version >> 4 != MAJOR_VERSION:
+            self._foreign.refuse_version(message, now)
+        elif header.exchange in (ExchangeType.IDENTITY_PROTECTION, ExchangeType.AGGRESSIVE):
             self._main_modes.receive(raw, message, now)
         elif header.exchange == ExchangeType.QUICK_MODE:
             self._quick_modes.receive(raw, self._sa(message), message, now)
@@ -230,8 +239,6 @@ class Ike:
                 self._informational.receive(self._sa(message), message, now)
             else:
                 self._main_modes.listen(message)
-        elif header.exchange == ExchangeType.AGGRESSIVE:
-            self._main_modes.refuse_aggressive(message)
         else:
             raise DropError(Drop.OTHER_EXCHANGE)
 
@@ -248,7 +255,11 @@ class Ike:
         if len(data) <= limit:
             return [datagram]
         message = known(strip_marker(data, port))
-        extensions = self._extensions(parse_message(message)[0].cookies, path)
+        header, _ = parse_message(message)
+        if header.exchange == ExchangeType.AGGRESSIVE and not header.flags & Flags.ENCRYPTION:
+            # Message 2, by which the peer learns that we do this: it could not put it together.
+            return [datagram]
+        extensions = self._extensions(header.cookies, path)
         if extensions is None or extensions.fragmentation is None:
             return [datagram]
         parts = split(message, limit - len(add_marker(b"", port)))
@@ -264,6 +275,7 @@ class Ike:
     def _sa(self, message: Incoming) -> IsakmpSa:
         sa = self._peers.by_cookies.get(message.header.cookies)
         if sa is None or not message.header.message_id:
+            self._main_modes.remind(message)
             raise DropError(Drop.UNKNOWN_SA)
         return sa
 

@@ -46,7 +46,8 @@ class PeerAuthenticated:
 
     `algorithms` and `client` are for people: what was agreed, and the software that the
     peer's vendor ids give away. `negotiation` is None where INITIAL-CONTACT, which came after
-    Main Mode, made a new peer of one that was taken for a known one.
+    Main Mode, made a new peer of one that was taken for a known one. `key` names the pre-shared
+    key that it has.
     """
 
     peer: int
@@ -55,6 +56,7 @@ class PeerAuthenticated:
     algorithms: str
     client: str
     negotiation: Negotiation | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class IsakmpSa:
         "extensions",
         "identity",
         "initiator",
+        "key",
         "last",
         "last_block",
         "nat",
@@ -62,6 +63,7 @@ class IsakmpSa:
         self.extensions = main_mode.extensions
         self.nat = main_mode.nat
         self.identity = known(main_mode.identity)
+        self.key = main_mode.key
         self.last = main_mode.last
         self.expires = expires
         self.quick_modes: dict[int, QuickMode] = {}

@@ -18,11 +18,11 @@ stays there (RFC 3947 section 4).
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final, TypeVar
 
 from ipsec import natt, vendor
 from ipsec.checks import known
-from ipsec.config import IkeConfig
+from ipsec.config import IkeConfig, PresharedKey
 from ipsec.constants import (
     IKE_PORT,
     NATT_PORT,
@@ -69,6 +69,7 @@ class Received(Enum):
     SA = "SA"
     KE = "KE"
     ID = "ID"
+    HASH = "HASH in clear"
 
 
 class MainMode:
@@ -78,8 +79,10 @@ class MainMode:
     was sent from or to. `path` is where the peer was last; `identity` is what it proved to be;
     `iv` is the last cipher block of the last message, from which the IVs of phase 2 follow.
     `began` is when message 1 came; `failures` counts wrong proofs; `rumour` is what may explain
-    a failure, if anything came.
+    a failure, if anything came. `key` names the pre-shared key in use.
     """
+
+    exchange: ClassVar[ExchangeType] = ExchangeType.IDENTITY_PROTECTION
 
     __slots__ = (
         "_agreement",
@@ -98,6 +101,7 @@ class MainMode:
         "initial_contact",
         "initiator",
         "iv",
+        "key",
         "last",
         "nat",
         "offer",
@@ -124,6 +128,7 @@ class MainMode:
         self.identity: Identification | None = None
         self.initial_contact = False
         self.iv = b""
+        self.key = ""
         self.failures = 0
         self.rumour = ""
         self.last = LastMessages()
@@ -163,14 +168,8 @@ class MainMode:
     def start(self, initial_contact: bool) -> bytes:
         """Return message 1. With `initial_contact`, message 5 will say that we have no SAs."""
         self.initial_contact = initial_contact
-        transforms = tuple(
-            ike_transform(number, suite, self._config.ike_lifetime)
-            for number, suite in enumerate(self._config.ike_offers, 1)
-        )
-        proposal = Proposal(1, ProtocolId.ISAKMP, b"", transforms)
-        self._sai_b = SecurityAssociation((proposal,)).build()
         self.state = State.SA_SENT
-        return self._clear([Payload(PayloadType.SA, self._sai_b), *_vendor_ids(vendor.offer())])
+        return self._clear([self._offer(self._config.ike_offers), *vendor_ids(vendor.offer())])
 
     def receive(self, message: Incoming) -> bytes | None:
         """Take a message of the peer and return the answer, if there is one.
@@ -183,13 +182,10 @@ class MainMode:
         else:
             message = message._replace(payloads=Payloads.parse(message.header.first, message.body))
             received = _recognise(message.payloads)
-        transition = TRANSITIONS.get((self.state, received))
-        if transition is None:
-            raise DropError(Drop.UNEXPECTED)
-        handle, next_state = transition
-        answer = handle(self, message)
-        self.state = next_state
-        return answer
+        return self._step(received, message)
+
+    def _step(self, received: Received, message: Incoming) -> bytes | None:
+        return step(self, TRANSITIONS, received, message)
 
     # Messages 1 and 2.
 
@@ -200,7 +196,7 @@ class MainMode:
         self.cookies = Cookies(self.cookies.initiator, self._entropy(COOKIE_LENGTH))
         self.offer = choice.offer
         answer = Payload(PayloadType.SA, choice.answer().build())
-        return self._clear([answer, *_vendor_ids(vendor.answer(self.extensions))])
+        return self._clear([answer, *vendor_ids(vendor.answer(self.extensions))])
 
     def _send_ke(self, message: Incoming) -> bytes:
         self.offer = self._chosen_by_peer(message.payloads.the(PayloadType.SA))
@@ -209,6 +205,16 @@ class MainMode:
         self._agreement = KeyAgreement.generate(self.suite.group, self._entropy)
         self._nonce = self._entropy(NONCE_LENGTH)
         return self._key_exchange_message(self._agreement.public)
+
+    def _offer(self, suites: Sequence[IkeSuite]) -> Payload:
+        """Return the SA payload of message 1."""
+        transforms = tuple(
+            ike_transform(number, suite, self._config.ike_lifetime)
+            for number, suite in enumerate(suites, 1)
+        )
+        proposal = Proposal(1, ProtocolId.ISAKMP, b"", transforms)
+        self._sai_b = SecurityAssociation((proposal,)).build()
+        return Payload(PayloadType.SA, self._sai_b)
 
     def _chosen_by_peer(self, sa_body: bytes) -> IkeOffer:
         """Return what the responder chose, which must be one transform of ours."""
@@ -241,24 +247,19 @@ class MainMode:
         if self.nat.found and self.path.local.port == IKE_PORT:
             self.path = natt.float_ports(self.path)
         self._derive(self._config.preshared_keys(self.path.peer.host)[0])
-        payloads = self._identity_payloads()
-        if self.initial_contact:
-            spi = b"".join(self.cookies)
-            notification = Notification(NotifyType.INITIAL_CONTACT, ProtocolId.ISAKMP, spi)
-            payloads.append(Payload(PayloadType.NOTIFY, notification.build()))
-        return self._encrypted(payloads)
+        return self._encrypted(self._identity_payloads() + self._contact_payloads())
 
     def _key_exchange_message(self, public: bytes) -> bytes:
         payloads = [Payload(PayloadType.KE, public), Payload(PayloadType.NONCE, self._nonce)]
-        variant = self.extensions.natt
-        if variant is not None:
-            hidden = None
-            if self._config.force_encapsulation:
-                hidden = self.path.local if self.initiator else self.path.peer
-            payloads += natt.nat_d_payloads(
-                variant, self.suite.hash, self.cookies, self.path, hidden
-            )
-        return self._clear(payloads)
+        return self._clear(payloads + self._nat_d_payloads())
+
+    def _nat_d_payloads(self) -> list[Payload]:
+        variant, hidden = self.extensions.natt, None
+        if variant is None:
+            return []
+        if self._config.force_encapsulation:
+            hidden = self.path.local if self.initiator else self.path.peer
+        return natt.nat_d_payloads(variant, self.suite.hash, self.cookies, self.path, hidden)
 
     def _find_nat(self, message: Incoming) -> None:
         variant = self.extensions.natt
@@ -275,37 +276,44 @@ class MainMode:
     # Messages 5 and 6.
 
     def _answer_id(self, message: Incoming) -> bytes:
-        fault = NotifyError(
-            NotifyType.AUTHENTICATION_FAILED, "there is no pre-shared key for this address"
-        )
-        for psk in self._config.preshared_keys(message.path.peer.host):
-            self._derive(psk)
+        keys = self._config.preshared_keys(message.path.peer.host)
+        faults: list[NotifyError] = []
+        for key in keys:
+            self._derive(key)
             try:
                 payloads = self._read_identity(message)
             except NotifyError as error:
-                fault = error
+                faults.append(error)
                 continue
-            self.initial_contact = any(
-                notification.type == NotifyType.INITIAL_CONTACT
-                for notification in read_notifications(payloads.all(PayloadType.NOTIFY))
-            )
+            self.initial_contact = says_initial_contact(payloads)
             self.path = message.path
             return self._encrypted(self._identity_payloads())
         self.failures += 1
-        raise fault
+        raise _fault_of(keys, faults)
 
     def _conclude(self, message: Incoming) -> None:
         self._read_identity(message)
 
-    def _derive(self, psk: bytes) -> None:
-        self._keys = Phase1Keys(self.suite, self.cookies, known(self._exchange), psk)
-        self.iv = self._keys.first_iv
+    def _derive(self, key: PresharedKey) -> None:
+        self._keys = Phase1Keys(self.suite, self.cookies, known(self._exchange), key.secret)
+        self.iv, self.key = self._keys.first_iv, key.name
+
+    def _own_identity(self) -> bytes:
+        identity = self._config.identity or Identification.of_address(self.path.local.host)
+        return identity.build()
 
     def _identity_payloads(self) -> list[Payload]:
-        identity = self._config.identity or Identification.of_address(self.path.local.host)
-        id_b = identity.build()
+        id_b = self._own_identity()
         proof = self.keys.proof(self.initiator, self._sai_b, id_b)
         return [Payload(PayloadType.ID, id_b), Payload(PayloadType.HASH, proof)]
+
+    def _contact_payloads(self) -> list[Payload]:
+        """Return INITIAL-CONTACT, if it is to be said."""
+        if not self.initial_contact:
+            return []
+        spi = b"".join(self.cookies)
+        notification = Notification(NotifyType.INITIAL_CONTACT, ProtocolId.ISAKMP, spi)
+        return [Payload(PayloadType.NOTIFY, notification.build())]
 
     def _read_identity(self, message: Incoming) -> Payloads:
         """Take the peer's identity, if it is proven. Raises NotifyError."""
@@ -324,26 +332,26 @@ class MainMode:
                 "the proof of identity does not fit what was negotiated",
                 "something between client and server changes their messages",
             )
-        self.identity = _read_identification(id_b)
+        self.identity = read_identification(id_b)
         self.iv = iv
         return payloads
 
     # Sending.
 
     def _clear(self, payloads: Sequence[Payload]) -> bytes:
-        exchange = ExchangeType.IDENTITY_PROTECTION
-        return build_message(self.cookies, exchange, Payloads.of(payloads))
+        return build_message(self.cookies, self.exchange, Payloads.of(payloads))
 
     def _encrypted(self, payloads: Sequence[Payload]) -> bytes:
         message, self.iv = self.keys.protection.seal(
-            ExchangeType.IDENTITY_PROTECTION, 0, Payloads.of(payloads), self.iv
+            self.exchange, 0, Payloads.of(payloads), self.iv
         )
         return message
 
 
-TRANSITIONS: Final[
-    dict[tuple[State, Received], tuple[Callable[[MainMode, Incoming], bytes | None], State]]
-] = {
+Mode = TypeVar("Mode", bound=MainMode)
+Transitions = dict[tuple[State, Received], tuple[Callable[[Mode, Incoming], bytes | None], State]]
+
+TRANSITIONS: Final[Transitions[MainMode]] = {
     # Responder.
     (State.START, Received.SA): (MainMode._answer_sa, State.SA_ANSWERED),
     (State.SA_ANSWERED, Received.KE): (MainMode._answer_ke, State.KE_ANSWERED),
@@ -356,19 +364,63 @@ TRANSITIONS: Final[
 """What is not here is dropped: late, repeated or none of our business."""
 
 
+def step(
+    mode: Mode, transitions: Transitions[Mode], received: Received, message: Incoming
+) -> bytes | None:
+    """Do what a table says; raises what `MainMode.receive` does."""
+    transition = transitions.get((mode.state, received))
+    if transition is None:
+        raise DropError(Drop.UNEXPECTED)
+    handle, next_state = transition
+    answer = handle(mode, message)
+    mode.state = next_state
+    return answer
+
+
 def _recognise(payloads: Payloads) -> Received:
     if payloads.all(PayloadType.SA):
         return Received.SA
     if payloads.all(PayloadType.KE):
         return Received.KE
+    if payloads.all(PayloadType.HASH):
+        return Received.HASH
     raise DropError(Drop.UNEXPECTED)
 
 
-def _vendor_ids(vendor_ids: Sequence[bytes]) -> list[Payload]:
-    return [Payload(PayloadType.VENDOR, vendor_id) for vendor_id in vendor_ids]
+def _fault_of(keys: Sequence[PresharedKey], faults: Sequence[NotifyError]) -> NotifyError:
+    """Return what is wrong with message 5, of which each key has found a fault.
+
+    A key that decrypts it is the peer's, and knows best.
+    """
+    if not keys:
+        why = "there is no pre-shared key for this address"
+        return NotifyError(NotifyType.AUTHENTICATION_FAILED, why)
+    wrong_key = NotifyType.PAYLOAD_MALFORMED
+    for fault in faults:
+        if len(keys) == 1 or fault.code != wrong_key:
+            return fault
+    return NotifyError(
+        wrong_key,
+        f"the pre-shared key is none of the {len(keys)} that are accepted: "
+        "the proof of identity cannot be decrypted",
+        f"set one of these keys on the client: {', '.join(key.name for key in keys)}",
+    )
 
 
-def _read_identification(body: bytes) -> Identification:
+def vendor_ids(ids: Sequence[bytes]) -> list[Payload]:
+    """Return the payloads of these vendor ids."""
+    return [Payload(PayloadType.VENDOR, vendor_id) for vendor_id in ids]
+
+
+def says_initial_contact(payloads: Payloads) -> bool:
+    """Say whether INITIAL-CONTACT is among the payloads of a message."""
+    return any(
+        notification.type == NotifyType.INITIAL_CONTACT
+        for notification in read_notifications(payloads.all(PayloadType.NOTIFY))
+    )
+
+
+def read_identification(body: bytes) -> Identification:
     """Return a phase-1 identity, which names no other port than IKE's (RFC 2407 4.6.2)."""
     try:
         identity = Identification.parse(Reader(body))

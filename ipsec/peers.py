@@ -356,7 +356,7 @@ class Peers:
         self._places.setdefault(path, []).append(peer)
         context.tell(
             PeerAuthenticated(
-                number, path, peer.identity, peer.algorithms, peer.client, negotiation
+                number, path, peer.identity, peer.algorithms, peer.client, negotiation, sa.key
             )
         )
         self._attach(sa, peer, now)

@@ -91,7 +91,7 @@ class Attempts:
     def authenticated(self, event: ike.PeerAuthenticated, now: float) -> None:
         """Begin the record of a peer."""
         attempt = self._new(event.path, event.negotiation, now)
-        attempt.client = event.client
+        attempt.client, attempt.key = event.client, event.key
         attempt.identity = str(event.identity)[:LONGEST_NAME]
         attempt.reach(Reached.QUICK_MODE)
         self._peers[event.peer] = attempt
@@ -116,10 +116,11 @@ class Attempts:
         mend = mending.negotiation(event)
         text, about = f"{event.stage} failed: {event.why}", event.negotiation
         attempt = self._peers.get(event.peer or 0)
+        silent = about is not None and about.chosen is not None and not about.heard
         if attempt is None:
             attempt = self._stranger(event, text, now)
+            silent = silent or attempt.why == text
         noted = attempt.noted(Stage.IKE, text, mend)
-        silent = about is not None and about.chosen is not None and not about.heard
         return None if silent else noted
 
     def moved(self, event: ike.PathChanged) -> None:
@@ -168,6 +169,7 @@ class Attempts:
                 offer = self.fleet.count(about, (), False, attempt.host, now)
                 attempt.ike_offered = offer.ike
             self._strangers.add(key, attempt)
+        attempt.stage = attempt.furthest = event.stage
         attempt.ended = now
         return attempt
 

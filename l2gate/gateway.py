@@ -28,10 +28,11 @@ from l2gate.configuration.model import Configuration
 from l2gate.events import Event, Noted, ShutdownFinished, Stage
 from l2gate.forwarder import Forwarder
 from l2gate.history import Mend, Reached
+from l2gate.keyuse import KeyUse
 from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
 from l2gate.records import PeerRecord, Tables
-from l2gate.settings import ike_config, link_config, lns_config
+from l2gate.settings import ike_config, key_names, link_config, lns_config
 from l2gate.switchboard import Switchboard
 from l2tp import events as l2tp
 from l2tp.constants import StopResult
@@ -75,6 +76,7 @@ class Gateway:
         self.attempts = Attempts()
         self.forwarder = Forwarder(self.tables, self)
         self.ike = Ike(ike_config(configuration), entropy)
+        self.keys = KeyUse(key_names(configuration.ipsec))
         self.lns = Lns(lns_config(configuration), entropy)
         self.aaa = Aaa(configuration.directory)
         self._events: deque[Event] = deque()
@@ -178,6 +180,11 @@ class Gateway:
         self.settle(now)
         return ended
 
+    def replace_credentials(self, configuration: Configuration) -> None:
+        """Authenticate clients by other keys from their next handshake on; sessions go on."""
+        self.ike.replace_credentials(ike_config(configuration))
+        self.keys.replace(key_names(configuration.ipsec))
+
     def shut_down(self, now: float) -> None:
         """End every session in the protocols' own way; ShutdownFinished says when it is done."""
         self.stopping = True
@@ -210,9 +217,11 @@ class Gateway:
             case ike.PeerAuthenticated():
                 peer = self.peers.add(event)
                 self.attempts.authenticated(event, now)
+                self.keys.used(event.key, now)
                 self._deadlines.set((Due.PEER_IDLE, event.peer), now + IDLE_PEER)
                 client = f", client {event.client}" if event.client else ""
-                text = f"authenticated as {event.identity}, {event.algorithms}{client}"
+                with_key = f" with {event.key}" if len(self.keys) > 1 else ""
+                text = f"authenticated as {event.identity}{with_key}, {event.algorithms}{client}"
                 self._note(Stage.IKE, text, peer)
             case ike.EspOffered():
                 self.attempts.offered(event, now)

@@ -53,7 +53,7 @@ class Attempt:
     was none. `cookie` is the initiator's, in hexadecimal; `client` the software by its vendor
     ids; what was offered stands in the client's order; `esp` says that an ESP packet came.
     `login` is the name as typed, `user` the one that was proven. Octets are those of inner
-    packets of calls that have ended.
+    packets of calls that have ended. `key` names the pre-shared key that the client has.
     """
 
     id: int
@@ -86,6 +86,7 @@ class Attempt:
     octets_in: int = 0
     octets_out: int = 0
     end: str = ""
+    key: str = ""
 
     def reach(self, stage: Reached) -> None:
         """Take note that the client has come to `stage`, unless it has been there."""

@@ -5,7 +5,9 @@ got no answer; 789, IPsec was refused; 628 to 734, PPP ended before the login; 6
 the login was refused, which AAA itself says; 720, there was no address.
 """
 
+from ipsec.aggressive_mode import AGGRESSIVE_MODE
 from ipsec.events import NegotiationFailed
+from ipsec.foreign import IKEV2
 from l2gate.history import Mend, Reached
 from l2tp.constants import CallResult, ErrorCode
 from l2tp.events import Result, SessionRefused, TunnelRefused
@@ -70,10 +72,15 @@ def unfinished(stage: Reached, esp_came: bool, encapsulated: bool) -> tuple[str,
     return UNFINISHED.get(stage, (f"it did not finish {stage}", Mend(ASK_THE_CLIENT)))
 
 
+_WINDOWS = {AGGRESSIVE_MODE: None, IKEV2: NO_ANSWER}
+"""Windows has no aggressive mode, and speaks of 789 where it tries L2TP alone."""
+
+
 def negotiation(event: NegotiationFailed) -> Mend:
     """Say what to do about IKE that failed."""
     hint = event.hint or (NETWORK_LOST if event.timed_out else ASK_THE_CLIENT)
-    return Mend(hint, NO_ANSWER if event.timed_out else IPSEC_REFUSED)
+    refused = NO_ANSWER if event.timed_out else IPSEC_REFUSED
+    return Mend(hint, _WINDOWS.get(event.stage, refused))
 
 
 def refusal(event: TunnelRefused | SessionRefused) -> Mend:

@@ -13,6 +13,7 @@ from l2gate.gateway import Gateway
 from l2gate.history import Attempt
 from l2gate.records import SessionRecord
 from l2gate.reports import (
+    KeyRow,
     PoolRow,
     SessionRow,
     Status,
@@ -70,6 +71,7 @@ class Operations:
             sessions=len(self._open_calls()),
             max_sessions=self._settings.max_sessions,
             pools=self._pools(),
+            keys=self._keys(),
             drops={reason.value: count for reason, count in gateway.forwarder.drops.items()},
         )
         return Response(result=status_to_json(status))
@@ -127,6 +129,14 @@ class Operations:
             for name, department in self._gateway.aaa.directory.departments.items()
         )
 
+    def _keys(self) -> tuple[KeyRow, ...]:
+        peers = Counter(peer.key for peer in self._gateway.peers)
+        offset = self._wall() - self._clock()
+        return tuple(
+            KeyRow(name, peers[name], None if last is None else last + offset)
+            for name, last in self._gateway.keys
+        )
+
     def _reported(self, attempt: Attempt, records: Iterable[SessionRecord]) -> Attempt:
         """Return a record in the time of people, with what open calls have carried so far."""
         offset = self._wall() - self._clock()
@@ -157,4 +167,5 @@ class Operations:
             octets_in=record.octets_in,
             packets_out=record.packets_out,
             octets_out=record.octets_out,
+            key=call.peer.key,
         )

@@ -36,6 +36,7 @@ class Peer:
     identity: str
     client: str
     algorithms: str
+    key: str
     tunnels: set[int] = field(default_factory=set)
     pairs: dict[int, _Outbound] = field(default_factory=dict)
     confirmed: set[int] = field(default_factory=set)
@@ -61,7 +62,7 @@ class Peers:
     def add(self, event: PeerAuthenticated) -> Peer:
         """Note a peer that has just proven who it is; it has no SAs yet."""
         record = PeerRecord(event.peer, event.path, encapsulated=False)
-        peer = Peer(record, str(event.identity), event.client, event.algorithms)
+        peer = Peer(record, str(event.identity), event.client, event.algorithms, event.key)
         self._peers[event.peer] = peer
         return peer
 

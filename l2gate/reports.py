@@ -25,8 +25,8 @@ class SessionRow:
 
     `id` is our L2TP session id. `peer` is the outer address and port, `nat` says that a NAT is
     on the way. `host_name` is what the client calls itself. `since` counts seconds since 1970.
-    `cipher` names the ESP algorithms. Packets and octets are those of inner packets; in is
-    what came from the client.
+    `cipher` names the ESP algorithms, `key` the pre-shared key. Packets and octets are those of
+    inner packets; in is what came from the client.
     """
 
     id: int
@@ -42,6 +42,19 @@ class SessionRow:
     octets_in: int
     packets_out: int
     octets_out: int
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """The use of a pre-shared key: its peers now, and when one last proved to have it, since 1970.
+
+    `last` is None if that was never since the server started.
+    """
+
+    key: str
+    peers: int
+    last: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,7 @@ class Status:
     max_sessions: int
     pools: tuple[PoolRow, ...]
     drops: Mapping[str, int]
+    keys: tuple[KeyRow, ...] = ()
 
 
 def sessions_to_json(rows: Iterable[SessionRow]) -> Json:
@@ -100,10 +114,14 @@ def status_to_json(status: Status) -> Json:
 def status_from_json(result: Json) -> Status:
     """Return the status of an answer. Raises ProtocolError if it holds something else."""
     pools = result.get("pools") if isinstance(result, dict) else None
-    if not isinstance(result, dict) or not isinstance(pools, list):
+    keys = result.get("keys") if isinstance(result, dict) else None
+    if not isinstance(pools, list) or not isinstance(keys, list):
         raise ProtocolError("the server reports its status otherwise: is it of another version?")
-    status = _row(Status, result)
-    return replace(status, pools=tuple(_row(PoolRow, row) for row in pools))
+    return replace(
+        _row(Status, result),
+        pools=tuple(_row(PoolRow, row) for row in pools),
+        keys=tuple(_row(KeyRow, row) for row in keys),
+    )
 
 
 def sessions_table(rows: Sequence[SessionRow]) -> str:
@@ -112,7 +130,7 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
         return "no sessions"
     titles = ("ID", "USER", "DEPARTMENT", "ADDRESS", "PEER", "NAT", "SINCE", "IN", "OUT")
     return table(
-        (*titles, "CIPHER", "HOST"),
+        (*titles, "CIPHER", "KEY", "HOST"),
         [
             (
                 str(row.id),
@@ -125,6 +143,7 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
                 _octets(row.octets_in),
                 _octets(row.octets_out),
                 row.cipher,
+                row.key,
                 row.host_name,
             )
             for row in rows
@@ -179,6 +198,7 @@ def attempt_text(attempt: Attempt) -> str:
         ("network", attempt.nat),
         ("client", attempt.client),
         ("identity", attempt.identity),
+        ("pre-shared key", attempt.key),
         ("cookie", attempt.cookie),
         ("phase 1 offered", ", ".join(attempt.ike_offered)),
         ("phase 1 chosen", attempt.ike_chosen),
@@ -231,6 +251,12 @@ def status_text(status: Status) -> str:
             right={"USED", "SIZE"},
         ),
     ]
+    if len(status.keys) > 1:
+        keys = [
+            (row.key, str(row.peers), "never" if row.last is None else _moment(row.last))
+            for row in status.keys
+        ]
+        lines += ["", table(("PRE-SHARED KEY", "PEERS", "LAST LOGIN"), keys, right={"PEERS"})]
     drops = [(reason, str(count)) for reason, count in status.drops.items() if count]
     if drops:
         lines += ["", table(("DROPPED PACKETS", "COUNT"), drops, right={"COUNT"})]

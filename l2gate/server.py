@@ -203,7 +203,7 @@ class Server:
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
-        """Take users and departments from the file; a broken file changes nothing."""
+        """Take keys, users and departments from the file; a broken file changes nothing."""
         try:
             loaded = load(self._path, await own_networks(without=self._tun.name))
         except ConfigurationError as error:
@@ -214,13 +214,16 @@ class Server:
     def _apply(self, loaded: Loaded) -> None:
         for warning in loaded.warnings:
             _log.warning("%s", warning)
-        before, after = self._configuration, loaded.configuration
+        after = loaded.configuration
+        ipsec = self._configuration.ipsec.with_credentials(after.ipsec)
+        before = replace(self._configuration, ipsec=ipsec)
         for section in ("server", "ipsec", "l2tp", "ppp"):
             if getattr(before, section) != getattr(after, section):
                 _log.warning("server: the changes in %s take effect at the next start", section)
         self._configuration = replace(before, directory=after.directory)
         self._network.set_gateways(self._gateways())
         self._network.set_pools(self._pools())
+        self._gateway.replace_credentials(self._configuration)
         ended = self._gateway.replace_directory(after.directory, self._loop.time())
         users = len(after.directory.users)
         _log.info("server: reloaded, %d users, %d sessions ended by it", users, ended)

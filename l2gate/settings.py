@@ -1,8 +1,9 @@
 """What each core is told, from the configuration."""
 
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from ipsec.config import IkeConfig
+from ipsec.config import IkeConfig, PresharedKey, PresharedKeys
 from ipsec.constants import IdType
 from ipsec.payloads import Identification
 from ipsec.policy import LAB, POLICIES
@@ -24,9 +25,9 @@ METHODS = {
 def ike_config(configuration: Configuration) -> IkeConfig:
     """Return the settings of IKE."""
     ipsec = configuration.ipsec
-    keys = (ipsec.psk,)
     return IkeConfig(
-        preshared_keys=lambda host: keys,
+        preshared_keys=_preshared_keys(ipsec),
+        groups=_groups(ipsec),
         policy=POLICIES.get(ipsec.proposals.value, LAB),
         identity=_identification(ipsec),
         force_encapsulation=ipsec.force_encapsulation,
@@ -57,6 +58,44 @@ def link_config(configuration: Configuration) -> LinkConfig:
         name=configuration.l2tp.tunnel_name,
         mru=ppp.mru,
     )
+
+
+def key_names(ipsec: IpsecSettings) -> list[str]:
+    """Return the names of all pre-shared keys, in the order of the configuration."""
+    keys = _in_force(ipsec.psk, ipsec.psk_next, "")
+    for entry in ipsec.keys:
+        keys += _in_force(entry.psk, entry.psk_next, f" {entry}")
+    return [key.name for key in keys]
+
+
+def _preshared_keys(ipsec: IpsecSettings) -> PresharedKeys:
+    """Return what finds the keys of the smallest network that an address is in, else the common."""
+    common = _in_force(ipsec.psk, ipsec.psk_next, "")
+    networks = [
+        (entry.network, _in_force(entry.psk, entry.psk_next, f" {entry}"))
+        for entry in ipsec.keys
+        if entry.network is not None
+    ]
+    networks.sort(key=lambda found: found[0].prefixlen, reverse=True)
+
+    def find(host: str) -> list[PresharedKey]:
+        address = ip_address(host)
+        return next((keys for network, keys in networks if address in network), common)
+
+    return find
+
+
+def _in_force(psk: bytes | None, psk_next: bytes | None, whose: str) -> list[PresharedKey]:
+    named = (("psk", psk), ("psk_next", psk_next))
+    return [PresharedKey(secret, f"{key}{whose}") for key, secret in named if secret is not None]
+
+
+def _groups(ipsec: IpsecSettings) -> Mapping[bytes, PresharedKey]:
+    return {
+        entry.group.encode(): PresharedKey(entry.psk, f"psk {entry}")
+        for entry in ipsec.keys
+        if entry.group is not None
+    }
 
 
 def _identification(ipsec: IpsecSettings) -> Identification | None:

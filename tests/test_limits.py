@@ -9,6 +9,7 @@ import pytest
 from aaa import leases
 from ipsec import (
     exchange,
+    foreign,
     fragmentation,
     isakmp_sa,
     main_mode,
@@ -31,6 +32,10 @@ L2TP = {field.name: field.default for field in fields(L2tpConfig)}
 CODE = {
     "main modes of strangers, one address": IKE["half_open_per_host"],
     "time of such a main mode": IKE["half_open_lifetime"],
+    "aggressive modes begun by one address": main_modes.KEY_AGREEMENTS_PER_HOST,
+    "aggressive modes begun by all addresses": main_modes.KEY_AGREEMENTS,
+    "refusals of aggressive mode and IKEv2, one address": foreign.PER_HOST,
+    "refusals of aggressive mode and IKEv2, all addresses": foreign.IN_ALL,
     "wrong proofs in one main mode": main_mode.MAX_FAILURES,
     "a first message of main mode": main_modes.MAX_FIRST_MESSAGE,
     "messages in fragments, all": fragmentation.MAX_REASSEMBLIES,

@@ -6,6 +6,7 @@ Knows no protocol. Everything here is pure: no clock, no entropy, no I/O.
 from wire.deadlines import Deadlines
 from wire.errors import DecodeError, LocalError, PeerError
 from wire.numbers import OpenEnum
+from wire.ratelimit import RateLimit
 from wire.reader import Reader
 from wire.types import Entropy
 from wire.writer import Writer
@@ -17,6 +18,7 @@ __all__ = [
     "LocalError",
     "OpenEnum",
     "PeerError",
+    "RateLimit",
     "Reader",
     "Writer",
 ]

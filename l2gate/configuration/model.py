@@ -3,9 +3,9 @@
 The sections and keys are those of the file (docs/configuration.md).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 from aaa import Directory
@@ -40,20 +40,43 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySettings:
+    """A pre-shared key for those in a network, or for a group in aggressive mode.
+
+    `psk_next` is good beside `psk`, so that clients can change one after the other.
+    """
+
+    psk: bytes = field(repr=False)
+    psk_next: bytes | None = field(default=None, repr=False)
+    network: IPv4Network | IPv6Network | None = None
+    group: str | None = None
+
+    def __str__(self) -> str:
+        return f"from {self.network}" if self.group is None else f"of group {self.group}"
+
+
+@dataclass(frozen=True, slots=True)
 class IpsecSettings:
     """IKE and ESP.
 
+    `psk` and `psk_next` are for all clients whose address has no key of its own in `keys`.
     `identity` is what the server calls itself in main mode: an address or a domain name, or
     None for the address that the client reached. `dpd_interval` (seconds) is None where dead
     peers are not to be asked for. `max_half_open` bounds the main modes that are not finished.
     """
 
-    psk: bytes = field(repr=False)
+    psk: bytes | None = field(repr=False)
     proposals: Proposals
     identity: IPv4Address | IPv6Address | str | None
     force_encapsulation: bool
     dpd_interval: float | None
     max_half_open: int
+    psk_next: bytes | None = field(default=None, repr=False)
+    keys: tuple[KeySettings, ...] = ()
+
+    def with_credentials(self, other: "IpsecSettings") -> "IpsecSettings":
+        """Return these settings with the keys of others."""
+        return replace(self, psk=other.psk, psk_next=other.psk_next, keys=other.keys)
 
 
 @dataclass(frozen=True, slots=True)

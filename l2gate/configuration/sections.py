@@ -3,6 +3,7 @@
 Every key is described in docs/configuration.md; a test compares the two.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import (
     AuthenticationMethod,
     IpsecSettings,
+    KeySettings,
     L2tpSettings,
     PppSettings,
     Proposals,
     ServerSettings,
 )
+from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Section
 
 EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
@@ -43,6 +46,8 @@ def read_server(section: Section) -> ServerSettings:
 def read_ipsec(section: Section) -> IpsecSettings | None:
     """Read `ipsec`; None where there is no usable pre-shared key."""
     psk = _read_secret(section, "psk")
+    psk_next = _read_secret(section, "psk_next")
+    keys = _read_keys(section.items("keys"), psk, psk_next)
     proposals = section.take("proposals", values.one_of(Proposals), Proposals.DEFAULT)
     identity = section.take("identity", values.identity, None)
     force_encapsulation = section.take("force_encapsulation", values.switch, False)
@@ -54,22 +59,103 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
             "proposals",
             "lab accepts DES and no encryption at all: for testing clients, never for users",
         )
-    if psk is None:
+    _check_psk(section, psk, psk_next)
+    if psk is None and not keys:
         if "psk" not in section and "psk_file" not in section:
             section.error(None, "psk_file is missing: add for example 'psk_file: psk'")
         return None
-    if values.strength(psk) < values.WEAK_PSK_BITS:
+    return IpsecSettings(
+        psk,
+        proposals,
+        identity,
+        force_encapsulation,
+        dpd_interval,
+        max_half_open,
+        psk_next,
+        keys,
+    )
+
+
+def _read_keys(
+    items: Iterable[Section], psk: bytes | None, psk_next: bytes | None
+) -> tuple[KeySettings, ...]:
+    """Read `keys`: pre-shared keys for networks and groups, beside the common ones."""
+    keys: list[KeySettings] = []
+    places: dict[str, Place] = {}
+    common = {secret for secret in (psk, psk_next) if secret is not None}
+    for item in items:
+        key = _read_key(item)
+        if key is None:
+            continue
+        if str(key) in places:
+            whose = "from" if key.group is None else "group"
+            item.error(whose, f"is in {places[str(key)]} already: keep one of them")
+        places[str(key)] = item.place()
+        if key.group is not None and key.psk in common | {other.psk for other in keys}:
+            given = "psk" if "psk" in item else "psk_file"
+            item.error(given, "is the key of others too: a group needs one of its own")
+        keys.append(key)
+    return tuple(keys)
+
+
+def _read_key(section: Section) -> KeySettings | None:
+    """Read an item of `keys`; None where it has no usable key or nobody to have it."""
+    network = section.take("from", values.any_network, None)
+    group = section.take("group", values.group_name, None)
+    if network is not None or group is not None:
+        section.path = f"{section.path}[{group or network}]"
+    psk = _read_secret(section, "psk")
+    psk_next = _read_secret(section, "psk_next")
+    section.finish()
+    if "from" in section and "group" in section:
+        section.error("group", "is given beside from: aggressive mode goes by the group alone")
+    if "from" not in section and "group" not in section:
+        section.error(None, "needs whose key it is: add 'from: NETWORK' or 'group: NAME'")
+    if "psk" not in section and "psk_file" not in section:
+        section.error(None, "psk_file is missing: add for example 'psk_file: psk-branch'")
+    _check_psk(section, psk, psk_next)
+    if group is not None:
+        given = "psk_next" if "psk_next" in section else "psk_next_file"
+        if given in section:
+            section.error(
+                given,
+                "a group has one key, as aggressive mode uses it before the client has shown "
+                "which one it has: make another group for the new key",
+            )
         section.warn(
-            "psk" if "psk" in section else "psk_file",
-            "the pre-shared key is weak: whoever takes part in one handshake can search for it "
-            "offline (CVE-2018-5389); 24 random characters are safe",
+            "group",
+            "aggressive mode sends whoever can name the group a hash, to search for its key "
+            "offline (CVE-2002-1623): an auditor will find it; use main mode if the clients can, "
+            "which is an empty group name there",
         )
-    if not psk.isascii():
-        section.warn(
-            "psk" if "psk" in section else "psk_file",
-            "the pre-shared key has characters outside ASCII, which some clients encode otherwise",
-        )
-    return IpsecSettings(psk, proposals, identity, force_encapsulation, dpd_interval, max_half_open)
+    if psk is None or (network is None and group is None):
+        return None
+    return KeySettings(psk, psk_next, network, group)
+
+
+def _check_psk(section: Section, psk: bytes | None, psk_next: bytes | None) -> None:
+    """Note what is wrong or unwise about the pre-shared keys of a section."""
+    for key, secret in (("psk", psk), ("psk_next", psk_next)):
+        if secret is None:
+            continue
+        given = key if key in section else f"{key}_file"
+        if values.strength(secret) < values.WEAK_PSK_BITS:
+            section.warn(
+                given,
+                "the pre-shared key is weak: whoever takes part in one handshake can search for "
+                "it offline (CVE-2018-5389); 24 random characters are safe",
+            )
+        if not secret.isascii():
+            section.warn(
+                given,
+                "the pre-shared key has characters outside ASCII, which some clients encode "
+                "otherwise",
+            )
+    given = "psk_next" if "psk_next" in section else "psk_next_file"
+    if given in section and "psk" not in section and "psk_file" not in section:
+        section.error(given, "is the key after psk, and there is none: call it psk")
+    elif psk_next is not None and psk_next == psk:
+        section.error(given, "is the same key as psk: remove it, or give the new key")
 
 
 def read_l2tp(section: Section) -> L2tpSettings:

@@ -3,7 +3,14 @@
 import re
 from collections.abc import Callable
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from math import log2
 from pathlib import Path
 from typing import TypeVar
@@ -188,6 +195,24 @@ def network(text: str) -> IPv4Network:
     if not _only_for_hosts(found[0], found[-1]):
         raise Expected("a network of addresses that hosts can have")
     return found
+
+
+def any_network(text: str) -> IPv4Network | IPv6Network:
+    """Return a network of any addresses; a single address is one of its own."""
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        raise Expected("a network, such as 203.0.113.0/24 or 2001:db8::/32") from None
+    if ip_address(text.partition("/")[0]) != found[0]:
+        raise Expected(f"a network without host bits, such as {found}")
+    return found
+
+
+def group_name(text: str) -> str:
+    """Return what the clients of a group call themselves in aggressive mode."""
+    if not text or text != text.strip() or not text.isprintable() or len(text.encode()) > 255:
+        raise Expected("a group's name of 1 to 255 octets without spaces around it")
+    return text
 
 
 def user_name(text: str) -> str:

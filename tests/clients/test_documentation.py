@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.native.profile import Profile
-from tests.support.native.profiles import PROFILES
+from tests.support.native.profiles import GROUP_PROFILES, PROFILES
+
+ALL = PROFILES + GROUP_PROFILES
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "clients.md").read_text()
 ROWS = {
@@ -14,7 +16,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=str)
+@pytest.mark.parametrize("profile", ALL, ids=str)
 def test_row(profile: Profile) -> None:
     how, _, proposals = ROWS[profile.name]
     assert how == profile.provenance()
@@ -23,4 +25,4 @@ def test_row(profile: Profile) -> None:
 
 def test_no_row_is_of_a_client_that_nobody_simulates() -> None:
     simulated = {name for name, row in ROWS.items() if row[0].startswith("simulated")}
-    assert simulated == {profile.name for profile in PROFILES}
+    assert simulated == {profile.name for profile in ALL}

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from ipsec.config import IKE_OFFERS
+from ipsec.config import IKE_OFFERS, PresharedKey
 from ipsec.constants import IdType, NotifyType, PayloadType
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop, NotifyError
@@ -25,6 +25,7 @@ DRAFT_02_NEWLINE = "90cb80913ebb696e086381b5ec427b1f"
 DPD = "afcad71368a1f1c96b8696fc77570100"
 WINDOWS_FRAGMENTS = "4048b7d56ebce88525e7de7f00d6c2d3"
 FRAGMENTS = WINDOWS_FRAGMENTS + "80000000"
+NEW = PresharedKey(b"new", "the new key")
 
 
 @pytest.mark.parametrize(
@@ -139,9 +140,9 @@ def test_an_identity_of_another_service_is_refused(protocol: int, port: int) -> 
 
 
 def test_a_key_can_be_changed_client_by_client() -> None:
-    ike = Ike(config(preshared_keys=lambda host: (b"new", PSK)), Random(1).randbytes)
+    ike = Ike(config(preshared_keys=lambda host: (NEW, PresharedKey(PSK))), Random(1).randbytes)
     Caller(ike, seed=1).establish()
-    Caller(ike, config(preshared_keys=lambda host: (b"new",)), seed=2, port=501).establish()
+    Caller(ike, config(preshared_keys=lambda host: (NEW,)), seed=2, port=501).establish()
 
 
 def test_without_a_key_for_an_address_nobody_comes_in_from_there() -> None:

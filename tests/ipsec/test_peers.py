@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from ipsec.algorithms import EspAlgorithms
+from ipsec.config import PresharedKey
 from ipsec.constants import (
     AuthenticationAlgorithm,
     EspTransform,
@@ -328,7 +329,7 @@ def test_a_call_that_nobody_answers_fails() -> None:
 
 
 def test_a_refused_call_says_what_it_heard() -> None:
-    pair = Pair(server=config(preshared_keys=lambda host: (b"another",)))
+    pair = Pair(server=config(preshared_keys=lambda host: (PresharedKey(b"another"),)))
     pair.connect()
     pair.simulation.run(60.0)
     failed = pair.client.told(NegotiationFailed)[0]

@@ -266,7 +266,8 @@ def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
     code, out, err = run("check", "--config", path)
     assert code == 1
     assert out.splitlines() == [
-        f"{path}:1: error: ipsec: unknown key 'dpd': known are psk, psk_file, proposals, identity, "
+        f"{path}:1: error: ipsec: unknown key 'dpd': known are psk, psk_file, psk_next, "
+        "psk_next_file, keys, proposals, identity, "
         "force_encapsulation, dpd_interval, max_half_open",
         f"{path}:2: error: departments is missing: add at least the department 'default'",
     ]

@@ -1,5 +1,7 @@
 """How many log lines a flood may cause."""
 
+from itertools import count
+
 from ipsec.path import Address
 from l2gate.linelimit import IN_ALL, MINUTE, PER_HOST, LineLimit
 from tests.support.lab import SERVER, Lab
@@ -7,6 +9,9 @@ from tests.support.simulation import Wire
 
 AGGRESSIVE = bytes(range(1, 9)) + bytes(8) + b"\x01\x10\x04\x00" + bytes(4)
 """The beginning of a message of Aggressive Mode, which is always refused."""
+
+
+COOKIES = count(1)
 
 
 def test_one_host_has_its_share() -> None:
@@ -26,16 +31,16 @@ def test_all_hosts_have_theirs_and_fill_no_table() -> None:
     limit = LineLimit()
     admitted = sum(limit.admits(f"host {number}", 1.0) for number in range(10_000))
     assert admitted == IN_ALL
-    assert len(limit._lines) <= IN_ALL
+    assert len(limit._limit) <= IN_ALL
     assert limit.handle_timeout(1.0 + MINUTE) == 10_000 - IN_ALL
-    assert not limit._lines
+    assert not len(limit._limit)
 
 
 def flood(lab: Lab, hosts: list[str]) -> None:
-    message = AGGRESSIVE + (32).to_bytes(4, "big") + bytes(4)
-    for number, host in enumerate(hosts):
+    message = AGGRESSIVE + (32).to_bytes(4, "big") + b"\0\0\0\4"
+    for host in hosts:
         source = Address(host, 500)
-        data = number.to_bytes(8, "big") + message[8:]
+        data = next(COOKIES).to_bytes(8, "big") + message[8:]
         lab.server.receive(Wire(source, Address(SERVER, 500), data), lab.simulation.now)
 
 
@@ -55,4 +60,4 @@ def test_a_flood_of_refusals_is_a_few_lines_in_the_log() -> None:
     assert len(lab.server.log) == IN_ALL + 1
     flood(lab, ["192.0.2.66"])
     lab.run(1)
-    assert len(lab.server.noted("peer=192.0.2.66:500 main mode failed")) == PER_HOST + 1
+    assert len(lab.server.noted("peer=192.0.2.66:500 aggressive mode failed")) == PER_HOST + 1

@@ -100,8 +100,8 @@ def test_sessions_for_people() -> None:
         " 198.51.100.7:61234  no   <1700000000>  2.0 KiB",
     ]
     assert [line[99:] for line in lines] == [
-        "      OUT  CIPHER                    HOST",
-        "  5.0 GiB  AES-CBC-256/HMAC-SHA1-96  LAPTOP",
+        "      OUT  CIPHER                    KEY  HOST",
+        "  5.0 GiB  AES-CBC-256/HMAC-SHA1-96       LAPTOP",
         "  5.0 GiB  AES-CBC-256/HMAC-SHA1-96",
     ]
     assert sessions_table([]) == "no sessions"

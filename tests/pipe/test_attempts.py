@@ -13,19 +13,24 @@ import pytest
 
 from aaa import Directory, User
 from ipsec.algorithms import EspAlgorithms
-from ipsec.config import IkeConfig
+from ipsec.config import IkeConfig, PresharedKey
 from ipsec.constants import (
     AuthenticationAlgorithm,
     EncryptionAlgorithm,
     EspTransform,
     GroupDescription,
     HashAlgorithm,
+    IdType,
 )
-from ipsec.endpoint import Ike
+from ipsec.endpoint import Datagram, Ike
 from ipsec.offers import IkeSuite
+from ipsec.path import Path as Route
+from ipsec.payloads import Identification
+from l2gate.configuration.model import KeySettings
 from l2gate.history import Attempt, Reached
 from ppp.config import Method
 from tests.support.client import PATIENT, ClientHost, ClientState
+from tests.support.foreign import ikev2
 from tests.support.lab import PASSWORD, PSK, SERVER, Lab, configuration
 from tests.support.simulation import ESP_PORT, Nat
 
@@ -37,6 +42,12 @@ NAME = "bob@sales.example.com"
 AES_256 = (EncryptionAlgorithm.AES_CBC, 256)
 WEAK_IKE = (IkeSuite(*AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_1024),)
 WEAK_ESP = (EspAlgorithms(EspTransform.AES_CBC, 128, AuthenticationAlgorithm.HMAC_MD5),)
+
+
+BRANCH = KeySettings(b"the key of the branch", group="branch")
+STAFF = KeySettings(b"the key of the staff", group="staff")
+UNPROVEN = ("our answers do not reach the client", "the key of the group differs")
+"""Where the client's address may be a fake, for which no line is written."""
 
 
 class Expected(NamedTuple):
@@ -59,10 +70,13 @@ def nothing(client: ClientHost) -> None:
 
 def with_ike(**settings: object) -> Callable[[ClientHost], None]:
     def prepare(client: ClientHost) -> None:
-        config = IkeConfig(preshared_keys=lambda _: (PSK,), retransmission=PATIENT)
+        config = IkeConfig(preshared_keys=lambda _: (PresharedKey(PSK),), retransmission=PATIENT)
         client.ike = Ike(replace(config, **settings), client._entropy)  # type: ignore[arg-type]
 
     return prepare
+
+
+AS_BRANCH = with_ike(aggressive=True, identity=Identification(IdType.KEY_ID, 0, 0, b"branch"))
 
 
 def with_methods(*methods: Method) -> Callable[[ClientHost], None]:
@@ -88,6 +102,27 @@ def without_frames(beginning: bytes) -> Callable[[ClientHost], None]:
         )
 
     return prepare
+
+
+def with_ikev2(client: ClientHost) -> None:
+    """A client that wants nothing else, and asks twice."""
+
+    class Ikev2(Ike):
+        def connect(self, path: Route, now: float) -> int:
+            self._context.outbox += [Datagram(ikev2(vendor_id=""), path)] * 2
+            return 0
+
+    client.ike = Ikev2(IkeConfig(preshared_keys=lambda _: ()), client._entropy)
+
+
+def with_keys(**settings: object) -> Callable[[Lab], None]:
+    """A server that has other keys than the common one, too."""
+
+    def around(lab: Lab) -> None:
+        ipsec = replace(configuration().ipsec, **settings)  # type: ignore[arg-type]
+        lab.server.gateway.replace_credentials(replace(configuration(), ipsec=ipsec))
+
+    return around
 
 
 def without_l2tp(client: ClientHost) -> None:
@@ -140,6 +175,13 @@ def allow_ms_chap_alone(lab: Lab) -> None:
 
 MISTAKES = {
     "the pre-shared key differs": Mistake(psk=b"another key"),
+    "the pre-shared key is none of two": Mistake(
+        psk=b"another key", around=with_keys(psk_next=b"the key of next year")
+    ),
+    "aggressive mode is off": Mistake(AS_BRANCH),
+    "there is no such group": Mistake(AS_BRANCH, around=with_keys(keys=(STAFF,))),
+    "the key of the group differs": Mistake(AS_BRANCH, around=with_keys(keys=(BRANCH, STAFF))),
+    "the client tries IKEv2": Mistake(with_ikev2),
     "no common algorithms in phase 1": Mistake(with_ike(ike_offers=WEAK_IKE)),
     "no common algorithms in phase 2": Mistake(with_ike(esp_offers=WEAK_ESP)),
     "our answers do not reach the client": Mistake(around=block_answers),
@@ -203,7 +245,7 @@ def test_the_record_says_what_is_wrong(what: str) -> None:
     assert found == rows().get(what), f"| {what} | {' | '.join(found)} |"
     assert attempt.ended is not None
     assert attempt.client == "unknown software"
-    if what != "our answers do not reach the client":
+    if what not in UNPROVEN:
         (line, *_) = lab.server.noted(attempt.why)
         assert line.trouble
         assert line.attempt == attempt.id

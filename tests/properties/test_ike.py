@@ -5,6 +5,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ipsec.config import PresharedKey
 from ipsec.constants import (
     ExchangeType,
     Flags,
@@ -23,7 +24,7 @@ from ipsec.payloads import Delete, Identification, Notification, OriginalAddress
 from ipsec.policy import LEGACY
 from ipsec.proposals import Attribute, Proposal, SecurityAssociation, Transform
 from ipsec.udpencap import Kind, add_marker, classify, strip_marker
-from tests.support.ike import Pair, config
+from tests.support.ike import PSK, Pair, config
 from tests.support.pcap import DATA, udp_datagrams
 from tests.support.simulation import Nat
 from wire import DecodeError, Reader
@@ -142,6 +143,7 @@ def test_ike_takes_any_octets(data: bytes, port: int) -> None:
     assert sum(ike.snapshot().dropped.values()) + len(ike.datagrams_to_send()) == 1
 
 
+GROUP = Identification(IdType.KEY_ID, 0, 0, b"group")
 GOLDEN = [
     (datagram.payload, datagram.destination[1])
     for datagram in udp_datagrams(DATA / "golden" / "ipsec-natt-server.pcap")
@@ -169,12 +171,15 @@ def test_ike_takes_damaged_messages(index: int, flips: list[tuple[int, int]], cu
 @given(
     st.integers(0, 100),
     st.dictionaries(st.integers(0, 12), st.tuples(st.integers(0, 600), u8), max_size=6),
+    st.booleans(),
 )
 def test_damage_on_the_way_ends_in_agreement_or_in_a_told_failure(
-    seed: int, damages: dict[int, tuple[int, int]]
+    seed: int, damages: dict[int, tuple[int, int]], aggressive: bool
 ) -> None:
-    pair = Pair(nat=Nat("203.0.113.9"), seed=seed)
-    turns = iter(range(10_000))
+    client = config(aggressive=aggressive, identity=GROUP) if aggressive else config()
+    server = config(groups={GROUP.data: PresharedKey(PSK)})
+    pair = Pair(client, server, nat=Nat("203.0.113.9"), seed=seed)
+    turns = iter(range(3 if aggressive else 0, 10_000))  # three messages are as far as six
 
     def corrupt(data: bytes) -> bytes:
         offset, value = damages.get(next(turns), (0, 0))

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from ipsec.aggressive_mode import AggressiveMode
 from ipsec.config import IkeConfig
 from ipsec.constants import (
     PROTOCOL_UDP,
@@ -43,7 +44,8 @@ class Caller:
         self.settings = settings or config()
         self.now = START
         self.path = Path(Address(SERVER, local_port), Address(host, port))
-        self.mode = MainMode(
+        kind = AggressiveMode if self.settings.aggressive else MainMode
+        self.mode = kind(
             self.settings, self.entropy, True, self.entropy(8), self._swapped(self.path)
         )
         self.sa: IsakmpSa | None = None

@@ -9,7 +9,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 from ipsec import events as ike
-from ipsec.config import IkeConfig
+from ipsec.config import IkeConfig, PresharedKey
 from ipsec.endpoint import Address, Ike, Path
 from ipsec.udpencap import Kind, classify
 from l2gate.configuration import Configuration
@@ -115,7 +115,8 @@ class ClientHost:
         self.started = self.opened = 0.0
         self._path = Path(Address(host, IKE_PORT), Address(server, IKE_PORT))
         self._entropy = entropy
-        self.ike = Ike(IkeConfig(preshared_keys=lambda _: (psk,), retransmission=PATIENT), entropy)
+        keys = (PresharedKey(psk),)
+        self.ike = Ike(IkeConfig(preshared_keys=lambda _: keys, retransmission=PATIENT), entropy)
         self.tables = Tables()
         self.peers = Peers(self.tables)
         self.forwarder = Forwarder(self.tables, self)

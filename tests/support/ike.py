@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from ipsec.config import IkeConfig
+from ipsec.config import IkeConfig, PresharedKey
 from ipsec.endpoint import Ike
 from ipsec.esp import EspError
 from ipsec.events import (
@@ -108,7 +108,7 @@ class IkeHost:
 
 def config(**settings: object) -> IkeConfig:
     """Return settings with the pre-shared key of the tests."""
-    return IkeConfig(**{"preshared_keys": lambda host: (PSK,), **settings})  # type: ignore[arg-type]
+    return IkeConfig(**{"preshared_keys": lambda host: (PresharedKey(PSK),), **settings})  # type: ignore[arg-type]
 
 
 class Pair:

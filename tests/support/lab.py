@@ -125,13 +125,14 @@ class Lab:
         host: str = "198.51.100.7",
         nat: Nat | None = None,
         host_name: str = "RWB-LAPTOP-DELL",
+        psk: bytes = PSK,
     ) -> NativeClient:
         """Put a client that systems carry built in at an address, and let it begin."""
         client = NativeClient(
             profile,
             host,
             SERVER,
-            PSK,
+            psk,
             Credentials(name, PASSWORD),
             self.simulation.entropy(),
             host_name,

@@ -9,6 +9,7 @@ from ipsec.path import Path
 from ipsec.payloads import Delete, read_notifications
 from ipsec.protection import hashed, verify_hash
 from tests.support.native.agenda import Agenda, require
+from tests.support.native.aggressive_mode import AggressiveMode
 from tests.support.native.main_mode import MainMode
 from tests.support.native.profile import Contact, Profile
 from tests.support.native.quick_mode import QuickMode, SaPair
@@ -65,14 +66,15 @@ class Initiator:
             return
         known = bool(self.mains)
         path = self.main.path if known else self._path
-        main = MainMode(self._phase1, self._psk, path, self._entropy, not known)
+        kind = MainMode if self._phase1.group is None else AggressiveMode
+        main = kind(self._phase1, self._psk, path, self._entropy, not known)
         self.mains.append(main)
         self._request(main, main.first(), path)
 
     def receive(self, raw: bytes, path: Path) -> None:
         """Take a message. Raises Refusal and DecodeError for what the client does not take."""
         header, _ = parse_message(raw)
-        if header.exchange == ExchangeType.IDENTITY_PROTECTION:
+        if header.exchange in (ExchangeType.IDENTITY_PROTECTION, ExchangeType.AGGRESSIVE):
             self._receive_main(raw, header.cookies.initiator, path)
         elif header.exchange == ExchangeType.QUICK_MODE:
             self._receive_quick(raw, header.message_id)
@@ -100,9 +102,11 @@ class Initiator:
         assert main is not None
         before = main.awaited
         answer = main.receive(raw, path)
+        if answer is not None and not main.awaited:
+            self._send(answer, main.path)
         if main.awaited == before:
             return
-        if answer is not None:
+        if answer is not None and main.awaited:
             self._request(main, answer, main.path)
             return
         del self._waiting[main]

@@ -56,6 +56,8 @@ class MainMode:
     done; `last_block` is that of message 6.
     """
 
+    exchange = ExchangeType.IDENTITY_PROTECTION
+
     def __init__(
         self, phase1: Phase1, psk: bytes, path: Path, entropy: Entropy, first_contact: bool
     ) -> None:
@@ -97,7 +99,7 @@ class MainMode:
         if raw == self._last or not self.awaited:
             return None
         header, body = parse_message(raw)
-        require(header.exchange == ExchangeType.IDENTITY_PROTECTION, f"{header.exchange}")
+        require(header.exchange == self.exchange, f"{header.exchange}")
         require(header.message_id == 0, "a message id in Main Mode")
         require(bool(header.flags & Flags.ENCRYPTION) == (self.awaited == 6), "flags")
         if self.awaited == 6:
@@ -114,7 +116,19 @@ class MainMode:
         return answer
 
     def _take_2(self, payloads: Payloads) -> bytes:
-        _only(payloads, IN_MESSAGE_2)
+        only(payloads, IN_MESSAGE_2)
+        self._take_choice(payloads)
+        self._agreement = KeyAgreement.generate(self.suite.group, self._entropy)
+        answer = [
+            Payload(PayloadType.KE, self._agreement.public),
+            Payload(PayloadType.NONCE, self._nonce),
+        ]
+        if self.variant is not None:
+            answer += natt.nat_d_payloads(self.variant, self.suite.hash, self.cookies, self.path)
+        return self._clear(answer)
+
+    def _take_choice(self, payloads: Payloads) -> None:
+        """See that the server chose among what was offered."""
         proposals = SecurityAssociation.parse(Reader(payloads.the(PayloadType.SA))).proposals
         require(len(proposals) == 1 and len(proposals[0].transforms) == 1, "more than one answer")
         offered = self._phase1.offer.proposals[0]
@@ -127,25 +141,12 @@ class MainMode:
         require(set(vendor_ids) <= set(self._phase1.vendor_ids), "vendor ids nobody offered")
         require(not any(text.startswith("1e2b5169") for text in vendor_ids), "a Windows server")
         self.variant = natt.choose_variant([bytes.fromhex(text) for text in vendor_ids])
-        self._agreement = KeyAgreement.generate(self.suite.group, self._entropy)
-        answer = [
-            Payload(PayloadType.KE, self._agreement.public),
-            Payload(PayloadType.NONCE, self._nonce),
-        ]
-        if self.variant is not None:
-            answer += natt.nat_d_payloads(self.variant, self.suite.hash, self.cookies, self.path)
-        return self._clear(answer)
 
     def _take_4(self, payloads: Payloads, path: Path) -> bytes:
         assert self._agreement is not None
-        _only(payloads, IN_MESSAGE_4 | ({self.variant.nat_d} if self.variant else set()))
+        only(payloads, IN_MESSAGE_4 | ({self.variant.nat_d} if self.variant else set()))
         g_xr, nr = payloads.the(PayloadType.KE), payloads.the(PayloadType.NONCE)
-        if self.variant is not None:
-            require(len(payloads.all(self.variant.nat_d)) == 2, "NAT-D are two")
-            algorithm = self.suite.hash
-            self.nat = natt.detect(self.variant, algorithm, self.cookies, path, payloads)
-        if self.nat.found and self.path.local.port == IKE_PORT:
-            self.path = natt.float_ports(self.path)
+        self._look_for_nat(payloads, path)
         g_xy = self._agreement.shared(g_xr)
         exchange = KeyExchange(self._agreement.public, g_xr, self._nonce, nr, g_xy)
         self._keys = Phase1Keys(self.suite, self.cookies, exchange, self._psk)
@@ -163,6 +164,14 @@ class MainMode:
         )
         return message
 
+    def _look_for_nat(self, payloads: Payloads, path: Path) -> None:
+        if self.variant is not None:
+            require(len(payloads.all(self.variant.nat_d)) == 2, "NAT-D are two")
+            algorithm = self.suite.hash
+            self.nat = natt.detect(self.variant, algorithm, self.cookies, path, payloads)
+        if self.nat.found and self.path.local.port == IKE_PORT:
+            self.path = natt.float_ports(self.path)
+
     def initial_contact(self) -> Payload:
         """Return the notification, with the cookies as SPI [S]."""
         notification = Notification(
@@ -174,22 +183,26 @@ class MainMode:
         assert self._keys is not None
         header, body = parse_message(raw)
         payloads, last_block = self.protection.open(header, body, self.last_block)
-        _only(payloads, IN_MESSAGE_6)
+        only(payloads, IN_MESSAGE_6)
         id_b, proof = payloads.the(PayloadType.ID), payloads.the(PayloadType.HASH)
         require(self._keys.proves(proof, False, self._sai_b, id_b), "HASH_R is wrong")
+        self._take_identity(id_b)
+        self.last_block = last_block
+
+    def _take_identity(self, id_b: bytes) -> None:
+        """See that the server is who it should be."""
         identity = Identification.parse(Reader(id_b))
         if self._phase1.server is ServerIdentity.DIALLED:
             require(identity.address == self.path.peer.host, f"{identity} was not dialled")
         elif self._phase1.server is ServerIdentity.ADDRESS and not self.nat.ours:
             is_address = identity.type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR)
             require(is_address, f"{identity} is no address")
-        self.last_block = last_block
 
     def _clear(self, payloads: list[Payload]) -> bytes:
-        exchange = ExchangeType.IDENTITY_PROTECTION
-        return build_message(self.cookies, exchange, Payloads.of(payloads))
+        return build_message(self.cookies, self.exchange, Payloads.of(payloads))
 
 
-def _only(payloads: Payloads, kinds: set[PayloadType]) -> None:
+def only(payloads: Payloads, kinds: set[PayloadType]) -> None:
+    """Refuse a message that holds anything else."""
     for item in payloads.items:
         require(item.type in kinds, f"unexpected {item.type}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ipsec.constants import EncapsulationMode
+from ipsec.constants import EncapsulationMode, IdType
 from ipsec.proposals import SecurityAssociation
 
 Options = tuple[tuple[int, str], ...]
@@ -66,7 +66,10 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Phase1:
-    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without."""
+    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without.
+
+    With a `group`, of a type and a name, it is Aggressive Mode.
+    """
 
     offer: SecurityAssociation
     vendor_ids: Sequence[str]
@@ -78,6 +81,7 @@ class Phase1:
     counts_ids: bool = False
     renewal: float | None = None
     lifetime: float = 3600.0
+    group: tuple[IdType, bytes] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from tests.support.native.linux import (
 from tests.support.native.racoon import (
     ANDROID_7,
     ANDROID_10,
+    ANDROID_GROUP,
     MACOS,
     MACOS_10_12,
+    MACOS_GROUP,
     MACOS_OLD,
 )
 from tests.support.native.windows import WINDOWS_7, WINDOWS_10, WINDOWS_XP
@@ -21,10 +23,13 @@ from tests.support.native.windows import WINDOWS_7, WINDOWS_10, WINDOWS_XP
 __all__ = [
     "ANDROID_7",
     "ANDROID_10",
+    "ANDROID_GROUP",
     "CHROMEOS",
+    "GROUP_PROFILES",
     "LIBRESWAN",
     "MACOS",
     "MACOS_10_12",
+    "MACOS_GROUP",
     "MACOS_OLD",
     "MIKROTIK",
     "PROFILES",
@@ -49,3 +54,6 @@ PROFILES: Final = (
     LIBRESWAN,
     MIKROTIK,
 )
+
+GROUP_PROFILES: Final = (MACOS_GROUP, ANDROID_GROUP)
+"""Those that use Aggressive Mode, because their user has typed the name of a group."""

@@ -1,8 +1,10 @@
 """Clients whose IKE is racoon: Apple's, and Android up to 11; profile.py explains the tags."""
 
+from dataclasses import replace
 from typing import Final
 
 from ipsec.constants import AuthenticationAlgorithm as Auth
+from ipsec.constants import IdType
 from ipsec.proposals import SecurityAssociation
 from tests.support import clients
 from tests.support.l2tp import avp, u16, u32
@@ -107,6 +109,25 @@ MACOS: Final = apple(
     legacy=False,
 )
 
+# With a group name only what has group 14 is offered, and FRAGMENTATION is the first vendor id; if
+# that fails all is tried again with group 2 [S]. [R] INITIAL-CONTACT.
+MACOS_GROUP: Final = replace(
+    MACOS,
+    name="macOS from 11, iOS from 14, with a group name",
+    evidence=("SR", "SL", "S", "S"),
+    phase1=replace(
+        MACOS.phase1,
+        offer=clients.racoon_offer(clients.MACOS[:4]),
+        vendor_ids=[
+            clients.MACOS_VENDOR_IDS[-2],
+            *clients.MACOS_VENDOR_IDS[:-2],
+            clients.MACOS_VENDOR_IDS[-1],
+        ],
+        contact=Contact.APART,
+        group=(IdType.KEY_ID, b"branch"),
+    ),
+)
+
 # Android
 
 
@@ -169,4 +190,10 @@ ANDROID_10: Final = android(
         Auth.HMAC_MD5,
     ),
     mru="04f6",
+)
+# The identifier is a KEY_ID, with a dot a FQDN, and a USER_FQDN with an @ before it [S].
+ANDROID_GROUP: Final = replace(
+    ANDROID_10,
+    name="Android 8 to 11, with an IPSec identifier",
+    phase1=replace(ANDROID_10.phase1, group=(IdType.FQDN, b"branch.example.com")),
 )
