@@ -215,7 +215,7 @@ class Server:
         for warning in loaded.warnings:
             _log.warning("%s", warning)
         before, after = self._configuration, loaded.configuration
-        for section in ("server", "ipsec", "l2tp", "ppp"):
+        for section in ("server", "ipsec", "l2tp", "ppp", "lockout"):
             if getattr(before, section) != getattr(after, section):
                 _log.warning("server: the changes in %s take effect at the next start", section)
         self._configuration = replace(before, directory=after.directory)

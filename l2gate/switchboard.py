@@ -65,6 +65,8 @@ class Switchboard:
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
+        self._asking: Deadlines[int] = Deadlines()
+        self._asked: dict[int, ppp.AuthenticationRequested] = {}
         self._touched: set[int] = set()
 
     def __len__(self) -> int:
@@ -122,6 +124,8 @@ class Switchboard:
         self._close_network(call, now)
         self._deadlines.clear(event.session)
         self._opening.clear(event.session)
+        self._asking.clear(event.session)
+        self._asked.pop(event.session, None)
         self._touched.discard(event.session)
         self._aaa.release(event.session)
         why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
@@ -140,7 +144,7 @@ class Switchboard:
 
     def next_timeout(self) -> float | None:
         """Return when something is due, or None."""
-        moments = (self._deadlines.next(), self._opening.next())
+        moments = (self._deadlines.next(), self._opening.next(), self._asking.next())
         return min((moment for moment in moments if moment is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
@@ -150,6 +154,8 @@ class Switchboard:
             call = self._calls[session]
             call.mend = mending.NO_NETWORK
             self.terminate(call, why, now)
+        for session in self._asking.take_due(now):
+            self._ask(self._calls[session], self._asked.pop(session))
         for session in self._deadlines.take_due(now):
             self._calls[session].link.handle_timeout(now)
             self._touched.add(session)
@@ -185,10 +191,12 @@ class Switchboard:
         match event:
             case ppp.AuthenticationRequested():
                 call.login, call.method = event.proof.name, event.proof.method
-                facts = ClientFacts(
-                    call.peer.record.path.peer.host, call.host_name, call.peer.identity
-                )
-                self._aaa.request(call.session, event.request, call.login, event.proof, facts)
+                delay = self._aaa.delay(call.login, _facts(call))
+                if delay:
+                    self._asked[call.session] = event
+                    self._asking.set(call.session, now + delay)
+                else:
+                    self._ask(call, event)
             case ppp.Authenticated():
                 if call.department is not None and call.lease is not None:
                     call.link.assign(
@@ -211,6 +219,9 @@ class Switchboard:
             case ppp.LinkOpened():
                 pass
         follow_call(call, event)
+
+    def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
+        self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
 
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
@@ -281,3 +292,7 @@ class Switchboard:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
         self._tell(call.attempt.noted(stage, text, mend, call.session, user))
+
+
+def _facts(call: Call) -> ClientFacts:
+    return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)

@@ -11,7 +11,7 @@ from l2gate.configuration.files import read_yaml
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
-from l2gate.configuration.sections import read_ipsec, read_l2tp, read_ppp, read_server
+from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
 
 FURTHER_FILES = "conf.d"
 
@@ -39,17 +39,19 @@ def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
     ipsec = read_ipsec(_only(files, "ipsec"))
     l2tp = read_l2tp(_only(files, "l2tp"))
     ppp = read_ppp(_only(files, "ppp"))
+    lockout = read_lockout(_only(files, "lockout"))
     entries = read_departments(files)
     plan = AddressPlan(entries)
     plan.check(own_networks)
-    users = read_users(files, entries, plan, own_networks)
+    methods = [method.value.upper() for method in ppp.authentication]
+    users = read_users(files, entries, plan, own_networks, methods)
     for file in files:
         file.finish()
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
     _warn_of_logins(files[0], users, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
-    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users))
+    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users), lockout)
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
 
 

@@ -19,6 +19,7 @@ BASE: dict[str, dict[str, object]] = {
     "ipsec": {"psk": PSK},
     "l2tp": {},
     "ppp": {},
+    "lockout": {},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -29,6 +30,7 @@ READERS = {
     "ipsec": "read_ipsec",
     "l2tp": "read_l2tp",
     "ppp": "read_ppp",
+    "lockout": "read_lockout",
     "departments": "_read_department",
     "users": "read",
 }
