@@ -110,18 +110,19 @@ class Lockout:
         self._logins.pop((user, host), None)
         self._logins.pop((user, None), None)
 
-    def unlock(self, user: str) -> int:
-        """Forget the wrong passwords of a user and every lock of an address that it came from.
+    def unlock(self, user: str, now: float) -> list[Lock]:
+        """Forget the wrong passwords of a user and of every address that they came from.
 
-        Returns how many entries that were.
+        Returns the locks that this ends.
         """
         hosts = {host for name, host in self._logins if name == user and host is not None}
         keys = [
             key for key in self._logins if key[0] == user or (key[0] is None and key[1] in hosts)
         ]
+        locks = [lock for key in keys if (lock := self._lock(key, now)) is not None]
         for key in keys:
             del self._logins[key]
-        return len(keys)
+        return locks
 
     def _count(self, table: OrderedDict[Key, _Count], key: Key, now: float) -> _Count:
         """Count a wrong password for `key`."""

@@ -1,7 +1,10 @@
 """The files of a configuration: YAML and secrets, and who may read them."""
 
+import gc
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -40,6 +43,21 @@ class Loader(PARSER):  # type: ignore[misc, valid-type]
         return MAP if kind is yaml.MappingNode else SEQ
 
 
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python from looking for garbage, of which reading leaves none.
+
+    A large file makes so many objects that looking through them takes longer than reading.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def compose(text: str) -> yaml.Node | None:
     """Return the root of the one document in a text. Raises yaml.YAMLError."""
     root: yaml.Node | None = yaml.compose(text, Loader=Loader)
@@ -50,16 +68,17 @@ LARGEST_SECRET = 4096
 """Octets of a secret's file that are read; a secret is one short line."""
 
 
-def read_yaml(path: Path, problems: Problems) -> Section:
+def read_yaml(path: Path, problems: Problems, instead: str | None = None) -> Section:
     """Read one file of the configuration; what cannot be read is an empty section.
 
-    A file that YAML cannot make sense of has one mistake: the first.
+    A file that YAML cannot make sense of has one mistake: the first. `instead` is what counts
+    as the text of the file, where it is to be another.
     """
     file = str(path)
     try:
         with path.open("rb") as stream:
             warn_if_exposed(path, stream.fileno(), problems)
-            text = stream.read().decode()
+            text = stream.read().decode() if instead is None else instead
         return Section(compose(text), file, "", problems)
     except OSError as error:
         problems.error(Place(file, 0), f"cannot be read: {error.strerror}")

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import MappingProxyType
 
 from aaa import Directory, User
 from l2gate.configuration.departments import AddressPlan, read_departments, read_users
-from l2gate.configuration.files import read_yaml
+from l2gate.configuration.files import read_yaml, without_collector
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
@@ -24,15 +25,25 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
+def load(
+    path: Path,
+    own_networks: Sequence[IPv4Network] = (),
+    instead: Mapping[Path, str] = MappingProxyType({}),
+) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
 
     `own_networks` are the networks that this server is in without us; no pool may overlap them.
+    `instead` has the texts of files that are to be read as if they had these.
     Raises ConfigurationError with every mistake of all files; where one is not YAML at all,
     with what keeps the files from being read.
     """
+    with without_collector():
+        return _load(path, own_networks, instead)
+
+
+def _load(path: Path, own_networks: Sequence[IPv4Network], instead: Mapping[Path, str]) -> Loaded:
     problems = Problems()
-    files = [read_yaml(file, problems) for file in (path, *_further_files(path))]
+    files = [read_yaml(file, problems, instead.get(file)) for file in files_of(path)]
     if problems.errors:
         raise ConfigurationError(problems.errors)
     server = read_server(_only(files, "server"))
@@ -55,11 +66,13 @@ def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
 
 
-def _further_files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """Return the files of the configuration `path`, in the order in which they are read."""
     found = (path.parent / FURTHER_FILES).glob("*.y*ml")
-    return sorted(
+    further = sorted(
         file for file in found if file.suffix in (".yaml", ".yml") and file.name[0] != "."
     )
+    return [path, *further]
 
 
 def _only(files: Sequence[Section], key: str) -> Section:
