@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from aaa import User
-from l2gate.configuration import Loaded, load
+from l2gate.configuration import ConfigurationError, Loaded, load
 from l2gate.configuration.editing import (
     EditError,
     Kind,
@@ -79,7 +79,10 @@ class Desk:
 
     def check(self, texts: Mapping[Path, str]) -> None:
         """See that the server would take the files with these texts. Raises what is wrong."""
-        self._loaded = load(self.path, self._networks, texts)
+        try:
+            self._loaded = load(self.path, self._networks, texts)
+        except ConfigurationError as error:
+            raise EditError(f"nothing was changed, because of this:\n{error}") from None
 
     def check_for(self, name: str) -> Callable[[Mapping[Path, str]], None]:
         """Return a `check` that also sees that a user can log in."""
