@@ -6,7 +6,7 @@ unique, that pools overlap neither each other nor a gateway, and that a fixed ad
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
@@ -88,9 +88,19 @@ class User:
     totp: bytes | None = field(default=None, repr=False)
     expires: date | None = None
 
+    def time_left(self, now: float) -> float | None:
+        """Return the seconds until the user's last day is over, or None if there is no such day.
+
+        `now` counts seconds since 1970; a day is one of the local time zone.
+        """
+        if self.expires is None or self.expires == date.max:
+            return None
+        end = datetime.combine(self.expires + timedelta(days=1), time()).timestamp()
+        return max(0.0, end - now)
+
     def has_expired(self, now: float) -> bool:
         """Say whether the user's last day is over; `now` counts seconds since 1970."""
-        return self.expires is not None and date.fromtimestamp(now) > self.expires
+        return self.time_left(now) == 0.0
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,11 @@ class Aaa:
             self._directory.departments[place.department.name],
         )
 
+    def time_left(self, name: str) -> float | None:
+        """Return the seconds until a user expires, or None if there is no end."""
+        user = self._directory.users.get(name)
+        return None if user is None else user.time_left(self._wall())
+
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address; the session need not be known."""
         self._leases.release(session)

@@ -182,6 +182,7 @@ class Gateway:
                 if call.session == revoked.session:
                     self.calls.terminate(call, revoked.why, now)
                     ended += 1
+        self.calls.watch(now)
         self.settle(now)
         return ended
 

@@ -147,7 +147,8 @@ class Reloader:
         """
         async with self._lock:
             try:
-                loaded = load(self._path, await self._own_networks())
+                # In a thread, so that packets go on while a large file is read.
+                loaded = await asyncio.to_thread(load, self._path, await self._own_networks())
             except ConfigurationError as error:
                 if not dry_run:
                     _log.error("server: reload refused, all stays as it was:\n%s", error)

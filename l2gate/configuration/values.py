@@ -290,10 +290,11 @@ def strength(secret: bytes) -> float:
 
 
 _NOT_FOR_HOSTS = tuple(
-    (IPv4Network(network)[0], IPv4Network(network)[-1])
+    (int(IPv4Network(network)[0]), int(IPv4Network(network)[-1]))
     for network in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")
 )
 
 
 def _only_for_hosts(first: IPv4Address, last: IPv4Address) -> bool:
-    return not any(first <= end and start <= last for start, end in _NOT_FOR_HOSTS)
+    low, high = int(first), int(last)
+    return not any(low <= end and start <= high for start, end in _NOT_FOR_HOSTS)

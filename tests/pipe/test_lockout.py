@@ -1,6 +1,7 @@
 """Guessing from outside: locks, delays, one-time codes, and what others notice of it."""
 
 from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 
 from aaa import Limits, User
 from aaa.lockout import DELAY, Lockout
@@ -111,3 +112,28 @@ def test_a_code_after_the_password_inside_of_ms_chapv2() -> None:
     assert lab.server.noted("the one-time code was used already")
     lab.run(2 * STEP)
     assert try_in(lab, PASSWORD + code(), "carol").state is ClientState.UP
+
+
+def test_a_session_ends_with_the_users_last_day() -> None:
+    lab = lab_with(Limits())
+    directory = configuration().directory
+
+    def reload(last: date | None) -> None:
+        users = {**directory.users, "u1": User("u1", password=PASSWORD, expires=last)}
+        lab.server.gateway.replace_directory(replace(directory, users=users), lab.simulation.now)
+
+    wall = lab.simulation.now + WALL
+    today = date.fromtimestamp(wall)
+    midnight = datetime.combine(today + timedelta(days=1), time()).timestamp()
+    lab.run(midnight - wall - 1000)
+    reload(today)
+    clients = [lab.client("u1", HOME), lab.client("u2", OFFICE)]
+    assert lab.run(10, lambda: all(client.state is ClientState.UP for client in clients))
+    reload(date.max)
+    reload(None)
+    reload(today)
+    lab.run(980)
+    assert all(client.state is ClientState.UP for client in clients)
+    lab.run(25)
+    assert [client.state for client in clients] == [ClientState.CLOSED, ClientState.UP]
+    assert lab.server.noted("the user has expired")
