@@ -28,6 +28,7 @@ def candidates(secret: bytes, now: float) -> Iterator[tuple[int, str]]:
     """Yield the steps around `now` (seconds since 1970) and their codes, the likeliest first."""
     current = int(now) // STEP
     for step in sorted(
-        range(current - TOLERANCE, current + TOLERANCE + 1), key=lambda step: abs(step - current)
+        range(max(0, current - TOLERANCE), current + TOLERANCE + 1),
+        key=lambda step: abs(step - current),
     ):
         yield step, hotp(secret, step)

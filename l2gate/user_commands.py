@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from aaa import User
 from l2gate.configuration import ConfigurationError, Loaded, load
+from l2gate.configuration.departments import SHUT_OUT
 from l2gate.configuration.editing import (
     EditError,
     Kind,
@@ -40,8 +41,6 @@ from l2gate.reports import sessions_from_json, table
 
 TOTP_OCTETS = 20
 """The length of a code's secret, as RFC 4226 section 4 recommends."""
-
-SHUT_OUT = "can never log in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from ppp import Assignment, dhcp
 CREDENTIALS = ("password", "nt_hash", "argon2")
 """The keys of which a user has one."""
 
+SHUT_OUT = "can never log in"
+"""How the warning of a user begins whom no method of authentication can serve."""
+
 MAX_DNS = 2
 MAX_WINS = 2
 """RFC 1877 has a primary and a secondary server of each kind."""
@@ -243,7 +246,7 @@ class _UserReader:
         """Warn where none of the methods that clients may use can serve a user."""
         whys = [why_impossible(user, method) for method in self._methods]
         if whys and whys[0] and all(whys):
-            section.warn(None, f"can never log in: {whys[0]}, which ppp.authentication must have")
+            section.warn(None, f"{SHUT_OUT}: {whys[0]}, which ppp.authentication must have")
 
     def _note_no_department(self, section: Section, suffix: str | None) -> None:
         if suffix is None:

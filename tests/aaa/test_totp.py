@@ -38,6 +38,10 @@ def test_rfc_6238_appendix_b(time: int, code: str) -> None:
     assert next(candidates(SECRET, time)) == (time // STEP, code[-6:])
 
 
+def test_there_is_no_step_before_the_first() -> None:
+    assert [step for step, _ in candidates(SECRET, 0.0)] == [0, 1]
+
+
 @given(st.binary(min_size=16, max_size=64), st.integers(30, 2**35))
 def test_another_implementation_agrees(secret: bytes, time: int) -> None:
     judge = TOTP(secret, 6, SHA1(), STEP)

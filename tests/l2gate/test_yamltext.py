@@ -1,5 +1,6 @@
 """Edits of the users in a YAML text: what is wanted changes, and no other character does."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -231,3 +232,30 @@ def test_everything_else_stays_octet_by_octet(
     added = users.add({"name": "new", "password": value})
     verified(users, added, lambda u: u.append([("name", "new"), ("password", value)]))
     assert UsersText(added).remove(len(parts)) == text
+
+
+@given(
+    st.integers(1, 4),
+    st.sampled_from([", ", " ,\n  ", ",  # a ] } comment\n   ", "  # b\n  , "]),
+    st.sampled_from(["", " ", "\n  ", " # c\n "]),
+    st.sampled_from(["", ",", " , # d\n"]),
+    TEXTS,
+    st.data(),
+)
+def test_a_flow_sequence_keeps_its_comments(
+    count: int, between: str, opening: str, closing: str, value: str, data: st.DataObject
+) -> None:
+    parts = [f"{{name: u{n}, password: {scalar(value)}}}" for n in range(count)]
+    text = f"users: [{opening}{between.join(parts)}{closing}]  # end\nb: c\n"
+    index = data.draw(st.integers(0, count - 1))
+    users = UsersText(text)
+    removed = verified(users, users.remove(index), lambda u: u.pop(index) and None)
+    comments = re.compile("# [a-d].*")
+    assert comments.findall(removed.text) == comments.findall(text)
+    assert removed.names() == [f"u{n}" for n in range(count) if n != index]
+    disabled = users.set(index, "disabled", "true")
+    assert disabled.replace(", disabled: true", "") == text
+    assert UsersText(disabled).unset(index, "disabled") == text
+    added = users.add({"name": "new"})
+    verified(users, added, lambda u: u.append([("name", "new")]))
+    assert added.replace(", {name: new}", "") == text

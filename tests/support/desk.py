@@ -43,6 +43,9 @@ class ServedLab(Lab):
         self.gateway.replace_directory(loaded.directory, self.simulation.now)
         self.gateway.aaa._wall = self.wall
 
+    def now(self) -> float:
+        return self.simulation.now
+
     def wall(self) -> float:
         return self.simulation.now + WALL
 
@@ -58,12 +61,11 @@ class ServedLab(Lab):
             return []
 
         async def run() -> Result:
-            clock = lambda: self.simulation.now  # noqa: E731
             self.reloader = Reloader(
                 self.path,
                 self.configuration,
                 self.gateway,
-                clock,
+                self.now,
                 own_networks,  # type: ignore[arg-type]
                 lambda _: None,
                 lambda: None,
@@ -71,7 +73,7 @@ class ServedLab(Lab):
             desk = Operations(
                 self.configuration,
                 self.gateway,
-                clock,
+                self.now,
                 self.wall,
                 lambda: None,
                 self.reloader.answer,
