@@ -25,6 +25,7 @@ from aaa.directory import (
     Pool,
     User,
 )
+from aaa.lockout import Limits, Lock
 from aaa.service import Aaa
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "Department",
     "Directory",
     "Lease",
+    "Limits",
+    "Lock",
     "MsChapError",
     "NoAddress",
     "Pool",

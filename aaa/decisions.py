@@ -45,6 +45,9 @@ class Reason(Enum):
     WRONG_PASSWORD = "wrong password"
     METHOD_NOT_POSSIBLE = "the stored secret cannot serve this method"
     DISABLED = "the user is disabled"
+    EXPIRED = "the user has expired"
+    WRONG_CODE = "wrong one-time code"
+    LOCKED = "locked after wrong passwords"
     TOO_MANY_SESSIONS = "the user has too many sessions"
 
 

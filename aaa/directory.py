@@ -6,6 +6,7 @@ unique, that pools overlap neither each other nor a gateway, and that a fixed ad
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
@@ -72,8 +73,10 @@ class Department:
 class User:
     """One user, by the exact login name: `bob` or `bob@sales.example.com`.
 
-    Has either a `password` or an `nt_hash`, the 16 octets of RFC 2759 section 8.3. `address`
-    is the user's fixed address, or None for one out of the department's pool.
+    Has one of `password`, `nt_hash`, the 16 octets of RFC 2759 section 8.3, and `argon2`, a
+    hash in PHC's string format. `address` is the user's fixed address, or None for one out of
+    the department's pool. `expires` is the last day on which the user may log in, `totp` the
+    secret of the codes that are typed after the password (RFC 6238), where there are any.
     """
 
     name: str
@@ -81,6 +84,23 @@ class User:
     nt_hash: bytes | None = field(default=None, repr=False)
     address: IPv4Address | None = None
     disabled: bool = False
+    argon2: str | None = field(default=None, repr=False)
+    totp: bytes | None = field(default=None, repr=False)
+    expires: date | None = None
+
+    def time_left(self, now: float) -> float | None:
+        """Return the seconds until the user's last day is over, or None if there is no such day.
+
+        `now` counts seconds since 1970; a day is one of the local time zone.
+        """
+        if self.expires is None or self.expires == date.max:
+            return None
+        end = datetime.combine(self.expires + timedelta(days=1), time()).timestamp()
+        return max(0.0, end - now)
+
+    def has_expired(self, now: float) -> bool:
+        """Say whether the user's last day is over; `now` counts seconds since 1970."""
+        return self.time_left(now) == 0.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,12 @@ class Directory:
     def reservations(self) -> Mapping[int, str]:
         """The users that have a fixed address, by that address as a number."""
         return {int(user.address): user.name for user in self.users.values() if user.address}
+
+    @cached_property
+    def decoy(self) -> User | None:
+        """Return nobody, with an argon2 hash that takes its time, where any user has one."""
+        hashes = (user.argon2 for user in self.users.values() if user.argon2 is not None)
+        return next((User("", argon2=argon2) for argon2 in hashes), None)
 
     def similar(self, name: str) -> Sequence[str]:
         """Return the configured names that differ from `name` in suffix or letter case alone."""

@@ -1,9 +1,11 @@
 """The service that decides who may in, and with which address."""
 
 from collections import deque
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
+from aaa.credentials import Verifier, why_impossible
 from aaa.decisions import (
     Accepted,
     ClientFacts,
@@ -18,14 +20,20 @@ from aaa.decisions import (
 )
 from aaa.directory import Department, Directory, User
 from aaa.leases import Leases
+from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
 from wire import LocalError
 
-NEEDS_PASSWORD = "CHAP-MD5"
-"""The method that an NT hash cannot serve: its digest is over the password (RFC 1994)."""
-
-DECOY = "no such user"
+DECOY = User("", password="no such user")
 """What the proof of an unknown user is verified against, so that it costs what others cost."""
+
+GUESSES = {
+    Reason.UNKNOWN_USER,
+    Reason.UNKNOWN_DOMAIN,
+    Reason.WRONG_PASSWORD,
+    Reason.WRONG_CODE,
+}
+"""What counts as a wrong password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,16 @@ class Aaa:
     enough, since the device may have moved to another network. Any other is refused.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        wall: Callable[[], float] = lambda: 0.0,
+        limits: Limits | None = None,
+    ) -> None:
+        """`wall` is the clock of people: seconds since 1970; `limits` are those of `Lockout`."""
+        self._wall = wall
+        self.lockout = Lockout(limits)
+        self._verifier = Verifier()
         self._directory = directory
         self._leases = Leases(directory)
         self._places: dict[Hashable, _Place] = {}
@@ -87,7 +104,7 @@ class Aaa:
         place = self._places.get(session)
         if place is None:
             raise LocalError(f"session {session!r} was not accepted")
-        why_not = self._why_not(session, place)
+        why_not = self._why_not(session, place, self._directory)
         if why_not is not None:
             raise NoAddress(why_not)
         return self._leases.lease(
@@ -95,6 +112,11 @@ class Aaa:
             self._directory.users[place.user],
             self._directory.departments[place.department.name],
         )
+
+    def time_left(self, name: str) -> float | None:
+        """Return the seconds until a user expires, or None if there is no end."""
+        user = self._directory.users.get(name)
+        return None if user is None else user.time_left(self._wall())
 
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address; the session need not be known."""
@@ -114,30 +136,77 @@ class Aaa:
         """
         self._directory = directory
         self._leases.replace(directory)
+        self._verifier.keep(directory.users)
+        return self.disallowed_by(directory)
+
+    def disallowed_by(self, directory: Directory) -> list[Revoked]:
+        """Return the sessions that a directory does not allow, and change nothing."""
         return [
             Revoked(session, place.user, why)
             for session, place in self._places.items()
-            if (why := self._why_not(session, place)) is not None
+            if (why := self._why_not(session, place, directory)) is not None
         ]
+
+    def delay(self, login: str, client: ClientFacts) -> float:
+        """Return how many seconds to wait before `request`, because of many wrong passwords."""
+        department = self._directory.department_of(user_name(login))
+        return self.lockout.delay(
+            client.host, "" if department is None else department.name, self._wall()
+        )
 
     def _decide(
         self, session: Hashable, name: str, proof: Proof, client: ClientFacts
     ) -> Accepted | Rejected:
+        now = self._wall()
+        lock = self.lockout.locked(name, client.host, now)
+        if lock is not None:
+            return _locked(name, lock)
+        decision = self._judge(session, name, proof, client, now)
+        if isinstance(decision, Accepted):
+            self.lockout.succeeded(name, client.host)
+        elif decision.reason in GUESSES:
+            department = self._directory.department_of(name)
+            place = "" if department is None else department.name
+            lock = self.lockout.failed(name, client.host, place, now)
+            if lock is not None:
+                return replace(decision, hint=f"{decision.hint}; {_lock_text(lock)}")
+        return decision
+
+    def _judge(
+        self, session: Hashable, name: str, proof: Proof, client: ClientFacts, now: float
+    ) -> Accepted | Rejected:
+        """Decide about a login that is not locked."""
         user = self._directory.users.get(name)
         department = self._directory.department_of(name)
         if user is None or department is None:
-            proof.verify(DECOY, None)
+            self._verifier.verify(self._directory.decoy or DECOY, proof, now)
             reason = Reason.UNKNOWN_DOMAIN if department is None else Reason.UNKNOWN_USER
             return _failed(reason, hint_for_unknown(name, self._directory))
-        reply = proof.verify(user.password, user.nt_hash)
+        impossible = why_impossible(user, proof.method)
+        if impossible is not None:
+            return _failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}")
+        reply = self._verifier.verify(user, proof, now)
         if reply is None:
-            return _not_proven(user, proof.method)
+            why_code = self._verifier.why_wrong(user, proof, now)
+            if why_code is not None:
+                return _failed(Reason.WRONG_CODE, why_code)
+            return _failed(
+                Reason.WRONG_PASSWORD,
+                f"{name!r} exists, but the password was wrong: type it anew on the client",
+            )
         if user.disabled:
             return Rejected(
                 Reason.DISABLED,
                 "account disabled",
                 MsChapError.ACCOUNT_DISABLED,
                 f"{name!r} is configured as disabled: remove that, then reload",
+            )
+        if user.has_expired(now):
+            return Rejected(
+                Reason.EXPIRED,
+                "account expired",
+                MsChapError.NO_DIALIN_PERMISSION,
+                f"{name!r} was configured until {user.expires}: set a later 'expires', then reload",
             )
         return self._admit(session, user, department, reply, client)
 
@@ -163,7 +232,7 @@ class Aaa:
         self._places[session] = _Place(user.name, department, client)
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
-            if self._why_not(replaced, self._places[replaced]) is None:
+            if self._why_not(replaced, self._places[replaced], self._directory) is None:
                 self._leases.transfer(replaced, session)
             self.release(replaced)
         return Accepted(user, department, reply, replaced)
@@ -193,14 +262,16 @@ class Aaa:
             f"{user.name!r} has {len(sessions)} already, from {hosts}: {mend}",
         )
 
-    def _why_not(self, session: Hashable, place: _Place) -> str | None:
-        """Say why the directory does not allow an accepted session, or None if it does."""
-        user = self._directory.users.get(place.user)
-        department = self._directory.department_of(place.user)
+    def _why_not(self, session: Hashable, place: _Place, directory: Directory) -> str | None:
+        """Say why a directory does not allow an accepted session, or None if it does."""
+        user = directory.users.get(place.user)
+        department = directory.department_of(place.user)
         if user is None or department is None:
             return "the user was removed"
         if user.disabled:
             return "the user was disabled"
+        if user.has_expired(self._wall()):
+            return "the user has expired"
         if department.name != place.department.name:
             return f"the user's department is {department.name} now"
         if department.gateway != place.department.gateway:
@@ -212,22 +283,26 @@ class Aaa:
             return None if lease.address == user.address else "the user's fixed address was changed"
         if lease.address not in department.pool:
             return "the address is not in the department's pool any more"
-        if int(lease.address) in self._directory.reservations:
+        if int(lease.address) in directory.reservations:
             return "the address belongs to another user now"
         return None
 
 
-def _not_proven(user: User, method: str) -> Rejected:
-    if method == NEEDS_PASSWORD and user.password is None:
-        return _failed(
-            Reason.METHOD_NOT_POSSIBLE,
-            f"{user.name!r} has only an nt_hash, which {method} cannot use: "
-            "configure a password, or let the client log in by MS-CHAPv2",
-        )
-    return _failed(
-        Reason.WRONG_PASSWORD,
-        f"{user.name!r} exists, but the password was wrong: type it anew on the client",
+def _locked(name: str, lock: Lock) -> Rejected:
+    """Refuse in the same way whatever the password was."""
+    return Rejected(
+        Reason.LOCKED,
+        "account locked",
+        MsChapError.ACCOUNT_DISABLED,
+        f"{_lock_text(lock)}: wait, or free the user by 'l2gate user unlock'",
     )
+
+
+def _lock_text(lock: Lock) -> str:
+    who = repr(lock.user) if lock.user else "everybody"
+    where = f" from {lock.host}" if lock.host else ""
+    until = datetime.fromtimestamp(lock.until).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{who} is locked{where} until {until}"
 
 
 def _failed(reason: Reason, hint: str) -> Rejected:

@@ -15,8 +15,9 @@ from importlib.metadata import version
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from l2gate import first_configuration
+from l2gate import first_configuration, user_commands
 from l2gate.configuration import ConfigurationError, Problem, load
+from l2gate.configuration.editing import EditError
 from l2gate.configuration.sections import CONTROL_SOCKET
 from l2gate.configuration.values import host_name
 from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except ServerUnreachable as error:
         return _fail(str(error), ExitCode.UNREACHABLE)
-    except (ConfigurationError, ControlError, Failed) as error:
+    except (ConfigurationError, ControlError, EditError, Failed) as error:
         return _fail(str(error), ExitCode.FAILED)
     except OSError as error:
         return _fail(str(error), ExitCode.FAILED)
@@ -291,6 +292,16 @@ def _parser() -> argparse.ArgumentParser:
         help="show what clients offer in IKE, and which proposals would accept it",
     )
     command.set_defaults(run=offers)
+
+    command = commands.add_parser(
+        "reload", parents=[control, as_json], help="read users and departments again"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="only say what would change, and whose session end"
+    )
+    command.set_defaults(run=user_commands.reload)
+
+    user_commands.add_parsers(commands, config, as_json)
 
     command = commands.add_parser("disconnect", parents=[control], help="close sessions")
     command.add_argument("target", metavar="ID|USER", help="a session's id, or a login name")

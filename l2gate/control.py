@@ -14,7 +14,7 @@ import json
 import logging
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,8 +79,8 @@ class Response:
         return cls(error=error)
 
 
-Handler = Callable[[Request], Response]
-"""What answers requests; it is called in the event loop and must not wait for anything."""
+Handler = Callable[[Request], Response | Awaitable[Response]]
+"""What answers requests; it is called in the event loop, and awaited where it has to wait."""
 
 
 class ControlError(Exception):
@@ -144,7 +144,7 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                writer.write(self._answer(await reader.readuntil()).build())
+                writer.write((await self._answer(await reader.readuntil())).build())
                 await writer.drain()
         except asyncio.LimitOverrunError:
             writer.write(Response(error="the request is too long").build())
@@ -153,9 +153,10 @@ class ControlServer:
         finally:
             writer.close()
 
-    def _answer(self, line: bytes) -> Response:
+    async def _answer(self, line: bytes) -> Response:
         try:
-            return self._handler(Request.parse(line))
+            answer = self._handler(Request.parse(line))
+            return answer if isinstance(answer, Response) else await answer
         except ProtocolError as error:
             return Response(error=str(error))
         except Exception:

@@ -62,7 +62,7 @@ def make_up(
         (free or networks)[0],
         tuple(dns),
         psk=_random(PSK_LENGTH),
-        password=_random(PASSWORD_LENGTH),
+        password=random_password(),
     )
 
 
@@ -134,6 +134,11 @@ Linux with NetworkManager-l2tp:
 Firewalls must let UDP ports 500 and 4500 in, and IP protocol 50 for clients that no NAT is
 before. UDP port 1701 need not and should not be open.
 """
+
+
+def random_password() -> str:
+    """Return a password that people can type on a phone."""
+    return _random(PASSWORD_LENGTH)
 
 
 def _write(path: Path, content: str) -> None:

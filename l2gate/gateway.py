@@ -13,8 +13,9 @@ What belongs to the outside is collected: packets for the wire and for the TUN d
 events for the program. Time and entropy are arguments, so servers and clients run in one test.
 """
 
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from aaa import Aaa, Directory
@@ -70,7 +71,13 @@ class Due(Enum):
 class Gateway:
     """One server. `stopping` says that it is ending its sessions."""
 
-    def __init__(self, configuration: Configuration, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        entropy: Entropy,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`wall` is the clock of people, in seconds since 1970."""
         self.tables = Tables()
         self.peers = Peers(self.tables)
         self.attempts = Attempts()
@@ -78,7 +85,7 @@ class Gateway:
         self.ike = Ike(ike_config(configuration), entropy)
         self.keys = KeyUse(key_names(configuration.ipsec))
         self.lns = Lns(lns_config(configuration), entropy)
-        self.aaa = Aaa(configuration.directory)
+        self.aaa = Aaa(configuration.directory, wall, configuration.lockout)
         self._events: deque[Event] = deque()
         self.calls = Switchboard(
             self.lns,
@@ -177,6 +184,7 @@ class Gateway:
                 if call.session == revoked.session:
                     self.calls.terminate(call, revoked.why, now)
                     ended += 1
+        self.calls.watch(now)
         self.settle(now)
         return ended
 

@@ -1,7 +1,7 @@
 """What an admin can ask a running server, and its answers (see `control` for the protocol)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from ipaddress import IPv4Address
@@ -37,23 +37,30 @@ class Operations:
         clock: Callable[[], float],
         wall: Callable[[], float],
         flush: Callable[[], None],
+        reload: Callable[[Request], Awaitable[Response]] | None = None,
     ) -> None:
-        """`flush` is called after every change, to send what it makes the gateway say."""
+        """`flush` is called after every change, to send what it makes the gateway say; `reload`
+        answers the command of that name, where there are files.
+        """
         self._settings = configuration.server
         self._gateway = gateway
         self._clock = clock
         self._wall = wall
         self._flush = flush
         self._started = wall()
-        self._commands: dict[str, Callable[[Request], Response]] = {
+        self._commands: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
             "status": self._status,
             "sessions": self._sessions,
             "attempts": self._attempts,
             "offers": self._offers,
             "disconnect": self._disconnect,
+            "locks": self._locks,
+            "unlock": self._unlock,
         }
+        if reload is not None:
+            self._commands["reload"] = reload
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request."""
         command = self._commands.get(request.command)
         if command is None:
@@ -114,6 +121,17 @@ class Operations:
         self._gateway.disconnect(calls, self._clock())
         self._flush()
         return Response(result={"closed": len(calls)})
+
+    def _locks(self, request: Request) -> Response:
+        locks = self._gateway.aaa.lockout.locks(self._wall())
+        return Response(result=[lock._asdict() for lock in locks])
+
+    def _unlock(self, request: Request) -> Response:
+        user = request.arguments.get("user")
+        unlocked = self._gateway.aaa.lockout.unlock(str(user), self._wall())
+        if not unlocked:
+            return Response(error=f"{user!r} is not locked")
+        return Response(result={"unlocked": [lock._asdict() for lock in unlocked]})
 
     def _open_calls(self) -> list[Call]:
         return [call for call in self._gateway.calls if call.is_open]

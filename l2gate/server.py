@@ -12,16 +12,18 @@ import os
 import signal
 import time
 from asyncio import AbstractEventLoop, TimerHandle
-from dataclasses import replace
+from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from pathlib import Path
 
-from l2gate.configuration import Configuration, ConfigurationError, Loaded, load
+from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.control import ControlServer
 from l2gate.events import Noted, RouteAdded, RouteRemoved, ShutdownFinished
 from l2gate.gateway import Gateway
 from l2gate.network import Network, own_networks
 from l2gate.operations import Operations
+from l2gate.reloading import Reloader
 from l2gate.sockets import BoundSocket, Sockets, batches
 from l2gate.tun import Tun
 
@@ -46,13 +48,14 @@ class Server:
     def __init__(self, path: Path, configuration: Configuration) -> None:
         self._path = path
         self._configuration = configuration
-        self._gateway = Gateway(configuration, os.urandom)
+        self._gateway = Gateway(configuration, os.urandom, time.time)
         self._finished = asyncio.Event()
         self._timer: TimerHandle | None = None
         self._loop: AbstractEventLoop
         self._sockets: Sockets
         self._tun: Tun
         self._network: Network
+        self._reloader: Reloader
         self._reloading: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -74,8 +77,22 @@ class Server:
         async with Network(self._tun.name) as self._network:
             await self._network.bring_up(self._configuration.ppp.mtu, self._gateways())
             self._network.set_pools(self._pools())
+            self._reloader = Reloader(
+                self._path,
+                self._configuration,
+                self._gateway,
+                self._loop.time,
+                partial(own_networks, without=self._tun.name),
+                self._prepare,
+                self.flush,
+            )
             operations = Operations(
-                self._configuration, self._gateway, self._loop.time, time.time, self.flush
+                self._configuration,
+                self._gateway,
+                self._loop.time,
+                time.time,
+                self.flush,
+                self._reloader.answer,
             )
             control = ControlServer(settings.control_socket, operations.handle)
             await control.start()
@@ -203,28 +220,12 @@ class Server:
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
-        """Take keys, users and departments from the file; a broken file changes nothing."""
-        try:
-            loaded = load(self._path, await own_networks(without=self._tun.name))
-        except ConfigurationError as error:
-            _log.error("server: reload refused, all stays as it was:\n%s", error)
-            return
-        self._apply(loaded)
+        """Take keys, users and departments from the file; what is wrong with it is in the log."""
+        with suppress(ConfigurationError):
+            await self._reloader.reload()
 
-    def _apply(self, loaded: Loaded) -> None:
-        for warning in loaded.warnings:
-            _log.warning("%s", warning)
-        after = loaded.configuration
-        ipsec = self._configuration.ipsec.with_credentials(after.ipsec)
-        before = replace(self._configuration, ipsec=ipsec)
-        for section in ("server", "ipsec", "l2tp", "ppp"):
-            if getattr(before, section) != getattr(after, section):
-                _log.warning("server: the changes in %s take effect at the next start", section)
-        self._configuration = replace(before, directory=after.directory)
+    def _prepare(self, configuration: Configuration) -> None:
+        """Let the network have what the gateway will want of it."""
+        self._configuration = configuration
         self._network.set_gateways(self._gateways())
         self._network.set_pools(self._pools())
-        self._gateway.replace_credentials(self._configuration)
-        ended = self._gateway.replace_directory(after.directory, self._loop.time())
-        users = len(after.directory.users)
-        _log.info("server: reloaded, %d users, %d sessions ended by it", users, ended)
-        self.flush()

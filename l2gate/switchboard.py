@@ -65,6 +65,9 @@ class Switchboard:
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
+        self._expiring: Deadlines[int] = Deadlines()
+        self._asking: Deadlines[int] = Deadlines()
+        self._asked: dict[int, ppp.AuthenticationRequested] = {}
         self._touched: set[int] = set()
 
     def __len__(self) -> int:
@@ -122,6 +125,9 @@ class Switchboard:
         self._close_network(call, now)
         self._deadlines.clear(event.session)
         self._opening.clear(event.session)
+        self._expiring.clear(event.session)
+        self._asking.clear(event.session)
+        self._asked.pop(event.session, None)
         self._touched.discard(event.session)
         self._aaa.release(event.session)
         why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
@@ -140,7 +146,8 @@ class Switchboard:
 
     def next_timeout(self) -> float | None:
         """Return when something is due, or None."""
-        moments = (self._deadlines.next(), self._opening.next())
+        timers = (self._deadlines, self._opening, self._asking, self._expiring)
+        moments = [timer.next() for timer in timers]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
@@ -150,9 +157,28 @@ class Switchboard:
             call = self._calls[session]
             call.mend = mending.NO_NETWORK
             self.terminate(call, why, now)
+        for session in self._expiring.take_due(now):
+            self._watch(self._calls[session], now)
+        for session in self._asking.take_due(now):
+            self._ask(self._calls[session], self._asked.pop(session))
         for session in self._deadlines.take_due(now):
             self._calls[session].link.handle_timeout(now)
             self._touched.add(session)
+
+    def watch(self, now: float) -> None:
+        """Take it that users may expire at another time than before."""
+        for call in self:
+            self._watch(call, now)
+
+    def _watch(self, call: Call, now: float) -> None:
+        """End a call whose user has expired, or look again when that is so."""
+        left = self._aaa.time_left(call.user)
+        if left is None:
+            self._expiring.clear(call.session)
+        elif left > 0:
+            self._expiring.set(call.session, now + left)
+        else:
+            self.terminate(call, "the user has expired", now)
 
     # What the links say
 
@@ -185,10 +211,12 @@ class Switchboard:
         match event:
             case ppp.AuthenticationRequested():
                 call.login, call.method = event.proof.name, event.proof.method
-                facts = ClientFacts(
-                    call.peer.record.path.peer.host, call.host_name, call.peer.identity
-                )
-                self._aaa.request(call.session, event.request, call.login, event.proof, facts)
+                delay = self._aaa.delay(call.login, _facts(call))
+                if delay:
+                    self._asked[call.session] = event
+                    self._asking.set(call.session, now + delay)
+                else:
+                    self._ask(call, event)
             case ppp.Authenticated():
                 if call.department is not None and call.lease is not None:
                     call.link.assign(
@@ -211,6 +239,9 @@ class Switchboard:
             case ppp.LinkOpened():
                 pass
         follow_call(call, event)
+
+    def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
+        self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
 
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
@@ -243,6 +274,7 @@ class Switchboard:
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
+        self._watch(call, now)
         call.link.authenticated(request, accepted.reply, now)
 
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
@@ -281,3 +313,7 @@ class Switchboard:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
         self._tell(call.attempt.noted(stage, text, mend, call.session, user))
+
+
+def _facts(call: Call) -> ClientFacts:
+    return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)

@@ -29,6 +29,15 @@ class PapProof:
         """The protocol's name."""
         return Method.PAP.value
 
+    @property
+    def clear_text(self) -> bytes:
+        """What the peer sent as its password."""
+        return self.password
+
+    def without_end(self, octets: int) -> "PapProof":
+        """Return the proof that is left without the last octets of the password."""
+        return PapProof(self.name, self.password[:-octets])
+
     def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
         """Compare with the password, or with its hash where that is all there is."""
         if password is not None:

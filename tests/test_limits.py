@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aaa import leases
+from aaa import leases, lockout, totp
 from ipsec import (
     exchange,
     foreign,
@@ -19,8 +19,8 @@ from ipsec import (
     policy,
 )
 from ipsec.config import IkeConfig
-from l2gate import attempts, batch, control, fleet, linelimit, operations, switchboard
-from l2gate.configuration import load
+from l2gate import attempts, batch, control, fleet, linelimit, operations, reloading, switchboard
+from l2gate.configuration import load, values
 from l2gate.settings import ike_config, lns_config
 from l2tp.config import L2tpConfig
 
@@ -66,6 +66,11 @@ CODE = {
     "different offers of clients that have the pre-shared key": fleet.MAX_OFFERS,
     "different offers of strangers": fleet.MAX_STRANGE_OFFERS,
     "transforms of an offer that are reported": policy.MAX_OFFERS,
+    "users and addresses whose wrong passwords are counted": lockout.MOST,
+    "time that an answer takes after many wrong passwords": lockout.DELAY,
+    "codes tried for one login": 2 * totp.TOLERANCE + 1,
+    "steps that an argon2 hash may take, KiB times passes": values.MOST_ARGON2_WORK,
+    "names of each kind in an answer of `l2gate reload`": reloading.MOST_NAMES,
     "clients of the control socket": control.MAX_CLIENTS,
 }
 

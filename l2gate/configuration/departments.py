@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
+from aaa.credentials import why_impossible
 from aaa.directory import suffix_of
 from l2gate.configuration import values
 from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Expected, Section
 from ppp import Assignment, dhcp
+
+CREDENTIALS = ("password", "nt_hash", "argon2")
+"""The keys of which a user has one."""
+
+SHUT_OUT = "can never log in"
+"""How the warning of a user begins whom no method of authentication can serve."""
 
 MAX_DNS = 2
 MAX_WINS = 2
@@ -173,9 +180,10 @@ def read_users(
     entries: Sequence[Entry],
     plan: AddressPlan,
     own_networks: Sequence[IPv4Network],
+    methods: Sequence[str],
 ) -> dict[str, User]:
-    """Read `users` of all files."""
-    reader = _UserReader(entries, plan, own_networks)
+    """Read `users` of all files; `methods` are the names of those by which they may log in."""
+    reader = _UserReader(entries, plan, own_networks, methods)
     users = (reader.read(section) for file in files for section in file.items("users"))
     return {user.name: user for user in users if user is not None}
 
@@ -184,8 +192,13 @@ class _UserReader:
     """Reads one user after the other, and knows those before."""
 
     def __init__(
-        self, entries: Sequence[Entry], plan: AddressPlan, own_networks: Sequence[IPv4Network]
+        self,
+        entries: Sequence[Entry],
+        plan: AddressPlan,
+        own_networks: Sequence[IPv4Network],
+        methods: Sequence[str],
     ) -> None:
+        self._methods = methods
         self._places: dict[str, Place] = {}
         self._addresses: dict[IPv4Address, str] = {}
         self._plan = plan
@@ -201,12 +214,16 @@ class _UserReader:
         section.path = "users" if name is None else f"users[{name}]"
         password = section.take("password", values.password, None)
         nt_hash = section.take("nt_hash", values.nt_hash, None)
+        argon2 = section.take("argon2", values.argon2, None)
         address = section.take("address", values.unicast, None)
         disabled = section.take("disabled", values.switch, False)
+        expires = section.take("expires", values.day, None)
+        totp = section.take("totp", values.totp, None)
         section.finish()
-        if "password" in section and "nt_hash" in section:
-            section.error("nt_hash", "is given beside password: remove one of them")
-        if "password" not in section and "nt_hash" not in section:
+        given = [kind for kind in CREDENTIALS if kind in section]
+        for kind in given[1:]:
+            section.error(kind, f"is given beside {given[0]}: remove one of them")
+        if not given:
             section.error(None, "has no password: add 'password' or 'nt_hash'")
         if name is None:
             return None
@@ -221,7 +238,15 @@ class _UserReader:
             self._note_no_department(section, suffix)
         elif address is not None:
             self._check_address(section, name, address, department)
-        return User(name, password, nt_hash, address, disabled)
+        user = User(name, password, nt_hash, address, disabled, argon2, totp, expires)
+        self._warn_if_shut_out(section, user)
+        return user
+
+    def _warn_if_shut_out(self, section: Section, user: User) -> None:
+        """Warn where none of the methods that clients may use can serve a user."""
+        whys = [why_impossible(user, method) for method in self._methods]
+        if whys and whys[0] and all(whys):
+            section.warn(None, f"{SHUT_OUT}: {whys[0]}, which ppp.authentication must have")
 
     def _note_no_department(self, section: Section, suffix: str | None) -> None:
         if suffix is None:

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import MappingProxyType
 
 from aaa import Directory, User
 from l2gate.configuration.departments import AddressPlan, read_departments, read_users
-from l2gate.configuration.files import read_yaml
+from l2gate.configuration.files import read_yaml, without_collector
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
-from l2gate.configuration.sections import read_ipsec, read_l2tp, read_ppp, read_server
+from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
 
 FURTHER_FILES = "conf.d"
 
@@ -24,40 +25,54 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
+def load(
+    path: Path,
+    own_networks: Sequence[IPv4Network] = (),
+    instead: Mapping[Path, str] = MappingProxyType({}),
+) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
 
     `own_networks` are the networks that this server is in without us; no pool may overlap them.
+    `instead` has the texts of files that are to be read as if they had these.
     Raises ConfigurationError with every mistake of all files; where one is not YAML at all,
     with what keeps the files from being read.
     """
+    with without_collector():
+        return _load(path, own_networks, instead)
+
+
+def _load(path: Path, own_networks: Sequence[IPv4Network], instead: Mapping[Path, str]) -> Loaded:
     problems = Problems()
-    files = [read_yaml(file, problems) for file in (path, *_further_files(path))]
+    files = [read_yaml(file, problems, instead.get(file)) for file in files_of(path)]
     if problems.errors:
         raise ConfigurationError(problems.errors)
     server = read_server(_only(files, "server"))
     ipsec = read_ipsec(_only(files, "ipsec"))
     l2tp = read_l2tp(_only(files, "l2tp"))
     ppp = read_ppp(_only(files, "ppp"))
+    lockout = read_lockout(_only(files, "lockout"))
     entries = read_departments(files)
     plan = AddressPlan(entries)
     plan.check(own_networks)
-    users = read_users(files, entries, plan, own_networks)
+    methods = [method.value.upper() for method in ppp.authentication]
+    users = read_users(files, entries, plan, own_networks, methods)
     for file in files:
         file.finish()
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
     _warn_of_logins(files[0], users, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
-    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users))
+    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users), lockout)
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
 
 
-def _further_files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """Return the files of the configuration `path`, in the order in which they are read."""
     found = (path.parent / FURTHER_FILES).glob("*.y*ml")
-    return sorted(
+    further = sorted(
         file for file in found if file.suffix in (".yaml", ".yml") and file.name[0] != "."
     )
+    return [path, *further]
 
 
 def _only(files: Sequence[Section], key: str) -> Section:

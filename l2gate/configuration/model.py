@@ -8,7 +8,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
-from aaa import Directory
+from aaa import Directory, Limits
 
 
 class Proposals(Enum):
@@ -106,10 +106,11 @@ class PppSettings:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that was configured."""
+    """All that was configured. `lockout` is None where wrong passwords lock nobody."""
 
     server: ServerSettings
     ipsec: IpsecSettings
     l2tp: L2tpSettings
     ppp: PppSettings
     directory: Directory
+    lockout: Limits | None = field(default_factory=Limits)

@@ -1,4 +1,4 @@
-"""The sections server, ipsec, l2tp and ppp: which keys there are, and their defaults.
+"""The sections server, ipsec, l2tp, ppp and lockout: which keys there are, and their defaults.
 
 Every key is described in docs/configuration.md; a test compares the two.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from aaa import Limits
 from l2gate.configuration import values
 from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import (
@@ -191,6 +192,15 @@ def read_ppp(section: Section) -> PppSettings:
     if len(set(settings.authentication)) < len(settings.authentication):
         section.error("authentication", "a method is given twice: remove one of them")
     return settings
+
+
+def read_lockout(section: Section) -> Limits | None:
+    """Read `lockout`; None where nobody is to be locked."""
+    attempts = section.take("attempts", values.number_or_off(2, 1000), 5)
+    window = section.take("window", values.number(10, 86400), 600)
+    duration = section.take("duration", values.number(1, 86400), 900)
+    section.finish()
+    return None if attempts is None else Limits(attempts, float(window), float(duration))
 
 
 def _read_secret(section: Section, key: str) -> bytes | None:

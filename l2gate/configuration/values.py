@@ -1,7 +1,9 @@
 """What a single value of the configuration may be: text in, value out, or `Expected`."""
 
 import re
+from base64 import b32decode
 from collections.abc import Callable
+from datetime import date
 from enum import Enum
 from ipaddress import (
     IPv4Address,
@@ -27,6 +29,13 @@ WEAK_PSK_BITS = 64
 """Below this a pre-shared key is weak: whoever takes part in one main mode can then search for
 it offline (CVE-2018-5389)."""
 
+MOST_ARGON2_WORK = 131072
+"""KiB times passes of an Argon2id hash; 64 MiB twice takes some 0.2 s."""
+
+_ARGON2 = re.compile(
+    r"\$argon2id\$v=19\$m=(?P<memory>[1-9]\d{0,6}),t=(?P<passes>[1-9]\d{0,5}),p=(?P<lanes>[1-9]\d?)"
+    r"\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,86}"
+)
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -81,6 +90,21 @@ def interval(least: int, most: int) -> Callable[[str], float | None]:
             return float(seconds(text))
         except Expected as error:
             raise Expected(f"{error} (seconds), or false") from None
+
+    return parse
+
+
+def number_or_off(least: int, most: int) -> Callable[[str], int | None]:
+    """Return a parser for a whole number; `false` is None."""
+    among = number(least, most)
+
+    def parse(text: str) -> int | None:
+        if text.lower() in ("false", "no", "off"):
+            return None
+        try:
+            return among(text)
+        except Expected as error:
+            raise Expected(f"{error}, or false") from None
 
     return parse
 
@@ -240,6 +264,44 @@ def nt_hash(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
+def argon2(text: str) -> str:
+    """Return an Argon2id hash in PHC's string format whose verification takes a bounded time."""
+    found = _ARGON2.fullmatch(text)
+    if found is None:
+        raise Expected("an argon2id hash such as $argon2id$v=19$m=19456,t=2,p=1$...$...")
+    memory, passes, lanes = (int(found[name]) for name in ("memory", "passes", "lanes"))
+    if memory * passes > MOST_ARGON2_WORK:
+        raise Expected(
+            f"an argon2id hash with m times t of at most {MOST_ARGON2_WORK}: "
+            "the server does nothing else while it verifies one"
+        )
+    if not (passes >= 1 and 1 <= lanes <= 16 and memory >= 8 * lanes):
+        raise Expected("an argon2id hash with t of 1 or more, p of 1 to 16, and m of 8 times p")
+    return text
+
+
+def totp(text: str) -> bytes:
+    """Return the secret of one-time codes: 10 to 64 octets, as apps take it (RFC 4648 base 32)."""
+    letters = text.replace(" ", "").upper().rstrip("=")
+    try:
+        secret = b32decode(letters + "=" * (-len(letters) % 8))
+    except ValueError:
+        secret = b""
+    if not 10 <= len(secret) <= 64:
+        raise Expected("a secret of 16 or more letters A-Z and digits 2-7 (base 32)")
+    return secret
+
+
+def day(text: str) -> date:
+    """Return a day."""
+    try:
+        if len(text) == 10:
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise Expected("a day, such as 2026-12-31")
+
+
 def shared_secret(text: str) -> bytes:
     """Return the octets of a pre-shared key or tunnel secret."""
     if not text or text != text.strip() or not text.isprintable():
@@ -253,10 +315,11 @@ def strength(secret: bytes) -> float:
 
 
 _NOT_FOR_HOSTS = tuple(
-    (IPv4Network(network)[0], IPv4Network(network)[-1])
+    (int(IPv4Network(network)[0]), int(IPv4Network(network)[-1]))
     for network in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")
 )
 
 
 def _only_for_hosts(first: IPv4Address, last: IPv4Address) -> bool:
-    return not any(first <= end and start <= last for start, end in _NOT_FOR_HOSTS)
+    low, high = int(first), int(last)
+    return not any(low <= end and start <= high for start, end in _NOT_FOR_HOSTS)

@@ -19,6 +19,7 @@ BASE: dict[str, dict[str, object]] = {
     "ipsec": {"psk": PSK},
     "l2tp": {},
     "ppp": {},
+    "lockout": {},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -30,6 +31,7 @@ READERS = {
     "ipsec.keys": "_read_key",
     "l2tp": "read_l2tp",
     "ppp": "read_ppp",
+    "lockout": "read_lockout",
     "departments": "_read_department",
     "users": "read",
 }

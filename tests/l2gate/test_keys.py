@@ -1,6 +1,9 @@
 """Several pre-shared keys: which are for whom, what they are called, and how they are changed."""
 
+import asyncio
+import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -10,9 +13,11 @@ import pytest
 
 from l2gate.configuration import Loaded, load
 from l2gate.control import Request, Response
+from l2gate.gateway import Gateway
 from l2gate.history import Attempt
 from l2gate.keyuse import KeyUse
 from l2gate.operations import Operations
+from l2gate.reloading import Changes, Reloader
 from l2gate.reports import (
     KeyRow,
     attempt_text,
@@ -20,7 +25,6 @@ from l2gate.reports import (
     status_from_json,
     status_text,
 )
-from l2gate.server import Server
 from l2gate.settings import ike_config, key_names
 from tests.support.client import ClientState
 from tests.support.lab import PSK, Lab, configuration
@@ -197,19 +201,29 @@ def test_the_use_of_a_key_outlives_a_reload() -> None:
 def test_a_reload_takes_keys_and_says_what_it_does_not_take(
     read: Read, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = Server(tmp_path / "l2gate.yaml", read().configuration)
+    before = read().configuration
+    gateway = Gateway(before, os.urandom, time.time)
 
-    class Idle:
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *_: None
+    async def own_networks() -> list[IPv4Network]:
+        return []
 
-    server._network = server._sockets = server._tun = Idle()  # type: ignore[assignment]
-    server._loop = type("Loop", (), {"time": lambda self: 0.0})()
-    changed = read(old="yet another: a long and random pre-shared key")
-    server._apply(changed)
-    keys = server._gateway.ike._context.config.preshared_keys("198.51.100.7")
+    def nothing(*_: object) -> None:
+        pass
+
+    async def reload() -> Changes:
+        return await reloader.reload()
+
+    path = tmp_path / "l2gate.yaml"
+    reloader = Reloader(path, before, gateway, lambda: 0.0, own_networks, nothing, nothing)
+    read(old="yet another: a long and random pre-shared key")
+    changes = asyncio.run(reload())
+    assert changes.credentials
+    assert "keys changed" in changes.text()
+    keys = gateway.ike._context.config.preshared_keys("198.51.100.7")
     assert keys[0].secret.startswith(b"yet another")
     assert "take effect" not in caplog.text
-    server._apply(read(TEXT.replace("ipsec:\n", "ipsec:\n  proposals: legacy\n")))
+    read(TEXT.replace("ipsec:\n", "ipsec:\n  proposals: legacy\n"))
+    assert asyncio.run(reload()).sections == ("ipsec",)
     assert "the changes in ipsec take effect at the next start" in caplog.text
-    assert server._configuration.ipsec.psk == OLD.encode()
+    keys = gateway.ike._context.config.preshared_keys("198.51.100.7")
+    assert keys[0].secret == OLD.encode()

@@ -6,6 +6,7 @@ What is expected of each stands in the first table of docs/troubleshooting.md.
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,6 +199,8 @@ MISTAKES = {
     "the domain is wrong": Mistake(name="bob@lab.example.com"),
     "the suffix is missing": Mistake(name="bob"),
     "the user is disabled": Mistake(directory=lambda d: with_bob(d, disabled=True)),
+    "the user has expired": Mistake(directory=lambda d: with_bob(d, expires=date(2020, 12, 31))),
+    "the one-time code is missing": Mistake(directory=lambda d: with_bob(d, totp=bytes(20))),
     "the user has too many sessions": Mistake(directory=one_session_each, before=NAME),
     "the pool is full": Mistake(name="u1@tiny.example.com", before="u2@tiny.example.com"),
     "the client wants CHAP-MD5, the user has an nt_hash": Mistake(
