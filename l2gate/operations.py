@@ -7,6 +7,14 @@ from importlib.metadata import version
 from ipaddress import IPv4Address
 
 from l2gate.calls import Call
+from l2gate.capture import (
+    MAX_PACKETS,
+    MAX_SECONDS,
+    PACKETS,
+    SECONDS,
+    CaptureRefused,
+    Captures,
+)
 from l2gate.configuration import Configuration
 from l2gate.control import Request, Response
 from l2gate.gateway import Gateway
@@ -37,7 +45,11 @@ class Operations:
         wall: Callable[[], float],
         flush: Callable[[], None],
     ) -> None:
-        """`flush` is called after every change, to send what it makes the gateway say."""
+        """`flush` is called after every change, to send what it makes the gateway say.
+
+        `captures` are to be shown what comes and goes as long as there are any.
+        """
+        self.captures = Captures(gateway)
         self._settings = configuration.server
         self._gateway = gateway
         self._clock = clock
@@ -50,6 +62,7 @@ class Operations:
             "attempts": self._attempts,
             "offers": self._offers,
             "disconnect": self._disconnect,
+            "capture": self._capture,
         }
 
     def handle(self, request: Request) -> Response:
@@ -112,6 +125,22 @@ class Operations:
         self._gateway.disconnect(calls, self._clock())
         self._flush()
         return Response(result={"closed": len(calls)})
+
+    def _capture(self, request: Request) -> Response:
+        whose = request.arguments.get("peer")
+        seconds = request.arguments.get("seconds", SECONDS)
+        packets = request.arguments.get("packets", PACKETS)
+        if not (isinstance(whose, str) and isinstance(seconds, int) and isinstance(packets, int)):
+            return Response(error="expected a peer, seconds and packets")
+        if not (0 < seconds <= MAX_SECONDS and 0 < packets <= MAX_PACKETS):
+            return Response(
+                error=f"a capture takes {MAX_SECONDS} seconds and {MAX_PACKETS} packets at most"
+            )
+        try:
+            capture = self.captures.make(whose, seconds, packets)
+        except CaptureRefused as error:
+            return Response(error=str(error))
+        return Response({"watched": ", ".join(capture.watched)}, feed=capture)
 
     def _open_calls(self) -> list[Call]:
         return [call for call in self._gateway.calls if call.is_open]

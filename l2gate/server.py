@@ -16,13 +16,14 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from pathlib import Path
 
+from l2gate.capture import Captures
 from l2gate.configuration import Configuration, ConfigurationError, Loaded, load
 from l2gate.control import ControlServer
 from l2gate.events import Noted, RouteAdded, RouteRemoved, ShutdownFinished
 from l2gate.gateway import Gateway
 from l2gate.network import Network, own_networks
 from l2gate.operations import Operations
-from l2gate.sockets import BoundSocket, Sockets, batches
+from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
 from l2gate.tun import Tun
 
 _log = logging.getLogger("l2gate")
@@ -53,6 +54,7 @@ class Server:
         self._sockets: Sockets
         self._tun: Tun
         self._network: Network
+        self._captures: Captures
         self._reloading: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -77,6 +79,7 @@ class Server:
             operations = Operations(
                 self._configuration, self._gateway, self._loop.time, time.time, self.flush
             )
+            self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
             await control.start()
             try:
@@ -138,6 +141,9 @@ class Server:
         for batch in batches(bound.receive):
             for data, path in batch:
                 receive(data, path, now)
+            if self._captures:
+                self._gateway.settle(now)
+                self._captures.received(batch, time.time())
         self.flush()
 
     def _on_tun(self) -> None:
@@ -155,15 +161,20 @@ class Server:
 
     def flush(self) -> None:
         """Send what the gateway has to send, note what it has to say, set the timer."""
-        gateway, sockets = self._gateway, self._sockets
+        gateway, sockets, captures = self._gateway, self._sockets, self._captures
         gateway.settle(self._loop.time())
         for datagram in gateway.ike_datagrams():
             sockets.send([datagram.data], datagram.path)
+            if captures:
+                captures.sent([datagram.data], datagram.path, time.time())
         for peer, packets in gateway.forwarder.take_wire():
             if peer.encapsulated:
                 sockets.send(packets, peer.path)
             else:
                 sockets.send_esp(packets, peer.path)
+            if captures:
+                path = peer.path if peer.encapsulated else without_ports(peer.path)
+                captures.sent(packets, path, time.time())
         self._tun.send(gateway.forwarder.take_tun())
         while (event := gateway.next_event()) is not None:
             match event:
