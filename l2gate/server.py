@@ -19,10 +19,20 @@ from pathlib import Path
 from l2gate.capture import Captures
 from l2gate.configuration import Configuration, ConfigurationError, Loaded, load
 from l2gate.control import ControlServer
-from l2gate.events import Noted, RouteAdded, RouteRemoved, ShutdownFinished
+from l2gate.event_log import EventLog
+from l2gate.events import (
+    Fact,
+    Happening,
+    Noted,
+    RouteAdded,
+    RouteRemoved,
+    ShutdownFinished,
+    Stage,
+)
 from l2gate.gateway import Gateway
 from l2gate.network import Network, own_networks
 from l2gate.operations import Operations
+from l2gate.sdnotify import Notifier
 from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
 from l2gate.tun import Tun
 
@@ -56,10 +66,22 @@ class Server:
         self._network: Network
         self._captures: Captures
         self._reloading: asyncio.Task[None] | None = None
+        self._notifier = Notifier()
+        self._event_log: EventLog | None = None
 
     async def run(self) -> None:
         """Start, serve until told to stop, and leave the machine as it was."""
         self._loop = asyncio.get_running_loop()
+        settings = self._configuration.server
+        if settings.event_log is not None:
+            self._event_log = EventLog(settings.event_log)
+        try:
+            await self._run_with_log()
+        finally:
+            if self._event_log is not None:
+                self._event_log.close()
+
+    async def _run_with_log(self) -> None:
         settings = self._configuration.server
         self._sockets = Sockets([str(host) for host in settings.listen])
         try:
@@ -92,13 +114,17 @@ class Server:
         self._attach()
         try:
             settings = self._configuration.server
-            _log.info(
-                "server: %s is ready, listening on %s, device %s, %d users",
-                settings.name,
-                ", ".join(map(str, settings.listen)),
-                self._tun.name,
-                len(self._configuration.directory.users),
+            users = len(self._configuration.directory.users)
+            listen = ", ".join(map(str, settings.listen))
+            self._note(
+                f"{settings.name} is ready, listening on {listen}, device {self._tun.name}, "
+                f"{users} users",
+                Happening.SERVER_READY,
+                name=settings.name,
+                users=users,
             )
+            self._notifier.ready(self._status())
+            self._watch()
             # What is there now lives as long as the server: not worth looking through again.
             gc.freeze()
             await self._finished.wait()
@@ -179,7 +205,7 @@ class Server:
         while (event := gateway.next_event()) is not None:
             match event:
                 case Noted():
-                    _log.log(logging.WARNING if event.trouble else logging.INFO, "%s", event)
+                    self._tell(event)
                 case RouteAdded():
                     self._network.add_route(IPv4Network(event.address), event.gateway)
                 case RouteRemoved():
@@ -205,22 +231,34 @@ class Server:
         if self._gateway.stopping:
             self._finished.set()
             return
-        _log.info("server: stopping, %d sessions to end", len(self._gateway.calls))
+        sessions = len(self._gateway.calls)
+        self._notifier.stopping(f"{sessions} sessions to end")
+        self._note(
+            f"stopping, {sessions} sessions to end", Happening.SERVER_STOPPING, sessions=sessions
+        )
         self._gateway.shut_down(self._loop.time())
         self.flush()
 
     def _on_reload(self) -> None:
+        if self._event_log is not None:
+            self._event_log.reopen()
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
         """Take users and departments from the file; a broken file changes nothing."""
+        self._notifier.reloading(time.monotonic())
         try:
             loaded = load(self._path, await own_networks(without=self._tun.name))
         except ConfigurationError as error:
             _log.error("server: reload refused, all stays as it was:\n%s", error)
-            return
-        self._apply(loaded)
+            text, facts = "reload refused, all stays as it was", {"why": str(error)}
+            what = Happening.RELOAD_REFUSED
+            self._write(Noted(Stage.SERVER, text, happening=what, facts=facts))
+        else:
+            self._apply(loaded)
+        finally:
+            self._notifier.ready(self._status())
 
     def _apply(self, loaded: Loaded) -> None:
         for warning in loaded.warnings:
@@ -234,5 +272,32 @@ class Server:
         self._network.set_pools(self._pools())
         ended = self._gateway.replace_directory(after.directory, self._loop.time())
         users = len(after.directory.users)
-        _log.info("server: reloaded, %d users, %d sessions ended by it", users, ended)
+        self._note(
+            f"reloaded, {users} users, {ended} sessions ended by it",
+            Happening.RELOADED,
+            users=users,
+            sessions_ended=ended,
+        )
         self.flush()
+
+    # What it says
+
+    def _tell(self, noted: Noted) -> None:
+        _log.log(logging.WARNING if noted.trouble else logging.INFO, "%s", noted)
+        self._write(noted)
+
+    def _write(self, noted: Noted) -> None:
+        if self._event_log is not None:
+            self._event_log.write(noted, time.time())
+
+    def _note(self, text: str, happening: Happening, **facts: Fact) -> None:
+        self._tell(Noted(Stage.SERVER, text, happening=happening, facts=facts))
+
+    def _status(self) -> str:
+        return f"{len(self._gateway.calls)} sessions, {len(self._gateway.peers)} peers"
+
+    def _watch(self) -> None:
+        """Show systemd that the loop turns, as often as it wants to see it."""
+        if self._notifier.watchdog is not None and not self._finished.is_set():
+            self._notifier.alive(self._status())
+            self._loop.call_later(self._notifier.watchdog, self._watch)

@@ -18,7 +18,17 @@ from ipsec import (
     policy,
 )
 from ipsec.config import IkeConfig
-from l2gate import attempts, batch, capture, control, fleet, linelimit, operations, switchboard
+from l2gate import (
+    attempts,
+    batch,
+    capture,
+    control,
+    event_log,
+    fleet,
+    linelimit,
+    operations,
+    switchboard,
+)
 from l2gate.configuration import load
 from l2gate.settings import ike_config, lns_config
 from l2tp.config import L2tpConfig
@@ -62,6 +72,7 @@ CODE = {
     "different offers of strangers": fleet.MAX_STRANGE_OFFERS,
     "transforms of an offer that are reported": policy.MAX_OFFERS,
     "clients of the control socket": control.MAX_CLIENTS,
+    "events that wait to be written to `server.event_log`": event_log.MAX_WAITING,
     "captures at one time": capture.MAX_CAPTURES,
     "time of a capture, unless asked otherwise": capture.SECONDS,
     "time of a capture, at most": capture.MAX_SECONDS,

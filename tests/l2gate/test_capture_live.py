@@ -1,74 +1,34 @@
 """`l2gate capture` on a running server, with a client on real sockets, in a network namespace."""
 
-import os
-import select
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ipsec.path import Path as WirePath
-from l2gate.control import ControlError, Request, ask
-from l2gate.sockets import Sockets
-from ppp.config import Credentials
+from l2gate.control import Request, ask
 from tests.support import tshark
-from tests.support.client import ClientHost, ClientState
+from tests.support.client import ClientState
 from tests.support.namespaces import new_namespace
-from tests.support.simulation import Wire
-
-SERVER, CLIENT = "127.0.0.1", "127.0.0.2"
-CONFIGURATION = """
-server: {{listen: {server}, control_socket: {directory}/control.sock}}
-ipsec: {{psk: a long and random pre-shared key}}
-departments: {{default: {{pool: 172.16.9.0/24, gateway: 172.16.9.1}}}}
-users: [{{name: bob, password: correct horse battery}}]
-"""
-L2GATE = (sys.executable, "-m", "l2gate")
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
-
-
-class Dialler:
-    """A client on real sockets."""
-
-    def __init__(self) -> None:
-        self._sockets = Sockets([CLIENT])
-        credentials = Credentials("bob", "correct horse battery")
-        psk = b"a long and random pre-shared key"
-        self.host = ClientHost(CLIENT, SERVER, psk, credentials, os.urandom)
-
-    def close(self) -> None:
-        self._sockets.close()
-
-    def run(self, until: Callable[[], bool]) -> None:
-        """Exchange packets until something holds."""
-        end = time.monotonic() + PATIENCE
-        while not until():
-            now = time.monotonic()
-            assert now < end, self.host.why or self.host.state
-            for packet in self.host.packets_to_send():
-                way = WirePath(packet.source, packet.destination)
-                self._sockets.send([packet.data], way)
-            due = self.host.next_timeout()
-            wait = max(0.0, min(0.2, (due or end) - now))
-            for bound in select.select(list(self._sockets), [], [], wait)[0]:
-                for data, way in bound.receive():
-                    self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
-            if due is not None and due <= time.monotonic():
-                self.host.handle_timeout(time.monotonic())
+from tests.support.program import (
+    CLIENT,
+    PATIENCE,
+    SERVER,
+    Dialler,
+    answers,
+    configure,
+    start,
+    wait_for,
+)
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A server that runs in a namespace which the test is inside of."""
-    configuration, control = tmp_path / "l2gate.yaml", tmp_path / "control.sock"
-    configuration.write_text(CONFIGURATION.format(server=SERVER, directory=tmp_path))
-    configuration.chmod(0o600)
+    configuration, control = configure(tmp_path), tmp_path / "control.sock"
     with new_namespace() as namespace, namespace:
         server = start("serve", "--config", configuration)
         try:
@@ -82,27 +42,6 @@ def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def control(server: subprocess.Popen[str], tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
-
-
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    command = [*L2GATE, *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
-    )
-
-
-def answers(control: Path) -> bool:
-    try:
-        return ask(control, Request("status")).error is None
-    except ControlError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        select.select([], [], [], 0.02)
 
 
 def line(program: subprocess.Popen[str]) -> str:
