@@ -40,7 +40,8 @@ def as_line(noted: Noted, wall: float) -> str:
 def _line(happening: Happening, wall: float, facts: Mapping[str, Fact]) -> str:
     moment = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
     begin = {"time": moment.replace("+00:00", "Z"), "event": happening.value}
-    return json.dumps({**begin, **facts}) + "\n"
+    rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in facts.items()}
+    return json.dumps({**begin, **rounded}) + "\n"
 
 
 class EventLog:

@@ -252,7 +252,8 @@ class Server:
             loaded = load(self._path, await own_networks(without=self._tun.name))
         except ConfigurationError as error:
             _log.error("server: reload refused, all stays as it was:\n%s", error)
-            text, facts = "reload refused, all stays as it was", {"why": str(error)}
+            # Not the mistakes themselves: they may quote what should have been a secret.
+            text, facts = "reload refused, all stays as it was", {"mistakes": len(error.problems)}
             what = Happening.RELOAD_REFUSED
             self._write(Noted(Stage.SERVER, text, happening=what, facts=facts))
         else:
