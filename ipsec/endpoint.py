@@ -5,7 +5,7 @@ message goes by its exchange type and cookies to where it belongs. What cannot b
 genuine or belongs to nothing is counted and dropped, whoever sent it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from ipsec.foreign import Foreign
 from ipsec.fragmentation import Reassemblies, split
 from ipsec.informational import Informational
 from ipsec.isakmp_sa import IsakmpSa
+from ipsec.keys import IsakmpKey, PeerKeys
 from ipsec.main_mode import MainMode
 from ipsec.main_modes import MainModes
 from ipsec.message import NO_COOKIE, Cookies, parse_message
@@ -214,6 +215,10 @@ class Ike:
             dict(self._context.counters),
         )
 
+    def keys(self, of: Callable[[Address], bool]) -> Iterator[PeerKeys]:
+        """Return the keys of all SAs of the peers `of` these addresses, to read captures by."""
+        return (_keys(peer) for peer in self._peers.by_id.values() if of(peer.path.peer))
+
     # How it is done.
 
     def _receive(self, data: bytes, path: Path, now: float) -> None:
@@ -290,6 +295,15 @@ class Ike:
         self._context.outbox.append(Datagram(KEEPALIVE, peer.path))
         interval = self._context.config.keepalive_interval
         self._context.deadlines.set((Timer.KEEPALIVE, peer), now + interval)
+
+
+def _keys(peer: Peer) -> PeerKeys:
+    sas = peer.isakmp_sas + peer.lingering
+    return PeerKeys(
+        peer.path,
+        tuple(IsakmpKey(sa.cookies.initiator, sa.protection.encryption_key) for sa in sas),
+        tuple(keys for pair in peer.pairs.values() for keys in pair.keys),
+    )
 
 
 def _status(peer: Peer) -> PeerStatus:

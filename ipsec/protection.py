@@ -17,9 +17,12 @@ from ipsec.offers import IkeSuite
 
 
 class Protection:
-    """The keys of one ISAKMP SA and what is done with them."""
+    """The keys of one ISAKMP SA and what is done with them.
 
-    __slots__ = ("_cipher", "cookies", "hash", "skeyid")
+    `encryption_key` is what the cipher takes of SKEYID_e (RFC 2409 appendix B).
+    """
+
+    __slots__ = ("_cipher", "cookies", "encryption_key", "hash", "skeyid")
 
     def __init__(self, cookies: Cookies, suite: IkeSuite, skeyid: Skeyid) -> None:
         key_bits = suite.key_bits or KEY_BITS[suite.cipher][0]
@@ -27,6 +30,7 @@ class Protection:
         self.cookies = cookies
         self.hash = suite.hash
         self.skeyid = skeyid
+        self.encryption_key = key
         self._cipher = Phase1Cipher(suite.cipher, key_bits, key)
 
     @property

@@ -295,17 +295,19 @@ class QuickMode:
     ) -> SaPair:
         source = KeySource(self.sa, offer.algorithms, self._ni, self._nr, g_xy)
         window = self._config.replay_window
+        come, go = source.keys(self._spi), source.keys(spi)
         return SaPair(
             self.sa,
             self.initiator,
-            InboundSa(self._spi, offer.algorithms, *source.keys(self._spi), window),
-            OutboundSa(spi, offer.algorithms, *source.keys(spi), self._entropy),
+            InboundSa(self._spi, come.algorithms, come.encryption, come.authentication, window),
+            OutboundSa(spi, go.algorithms, go.encryption, go.authentication, self._entropy),
             offer.mode in UDP_MODES,
             ours,
             theirs,
             original_address,
             min(offer.seconds or DEFAULT_LIFETIME, self._config.esp_lifetime),
             _least(offer.kilobytes, self._config.esp_kilobytes),
+            (come, go),
         )
 
     @staticmethod

@@ -1,12 +1,13 @@
 """A pair of ESP SAs, one each way: what a quick mode agrees on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ipsec import keymat
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import ProtocolId
 from ipsec.esp import InboundSa, OutboundSa
+from ipsec.keys import EspKeys
 from ipsec.payloads import Identification
 from ipsec.policy import SPI_LENGTH
 
@@ -22,7 +23,7 @@ class SaPair:
     """Both SAs, for what they are and how long; see events.SaInstalled for the fields.
 
     `sa` is the ISAKMP SA that they were negotiated under, `initiator` our role in that.
-    `confirmed` says that the peer has both.
+    `confirmed` says that the peer has both; `keys` are those of the inbound and outbound SA.
     """
 
     sa: "IsakmpSa"
@@ -35,6 +36,7 @@ class SaPair:
     original_address: str | None
     seconds: int
     kilobytes: int | None
+    keys: tuple[EspKeys, EspKeys] = field(repr=False)
     confirmed: bool = False
 
     @property
@@ -58,10 +60,10 @@ class KeySource:
     algorithms: EspAlgorithms
     ni: bytes
     nr: bytes
-    g_xy: bytes
+    g_xy: bytes = field(repr=False)
 
-    def keys(self, spi: int) -> tuple[bytes, bytes]:
-        """Return the encryption and the authentication key of the SA with this SPI."""
+    def keys(self, spi: int) -> EspKeys:
+        """Return the keys of the SA with this SPI."""
         octets = keymat.esp_keymat(
             self.sa.protection.hash,
             self.sa.protection.skeyid.d,
@@ -72,4 +74,4 @@ class KeySource:
             self.algorithms.keymat_length,
             self.g_xy,
         )
-        return self.algorithms.split(octets)
+        return EspKeys(spi, self.algorithms, *self.algorithms.split(octets))

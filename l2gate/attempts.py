@@ -9,13 +9,14 @@ pre-shared key. In either, attempts of one host that failed alike are one record
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from ipsec import events as ike
 from ipsec.path import Path
 from l2gate import mending
 from l2gate.calls import Call
-from l2gate.events import Noted, Stage
+from l2gate.events import Happening, Noted, Stage
 from l2gate.fleet import Fleet, names
 from l2gate.history import Attempt, Mend, Reached
 from l2tp import events as l2tp
@@ -120,7 +121,11 @@ class Attempts:
         if attempt is None:
             attempt = self._stranger(event, text, now)
             silent = silent or attempt.why == text
-        noted = attempt.noted(Stage.IKE, text, mend)
+        noted = replace(
+            attempt.noted(Stage.IKE, text, mend),
+            happening=Happening.NEGOTIATION_FAILED,
+            facts={"stage": event.stage, "why": event.why},
+        )
         return None if silent else noted
 
     def moved(self, event: ike.PathChanged) -> None:
@@ -147,6 +152,8 @@ class Attempts:
         # The line of a call's end has its seconds, by which those that ended alike differ.
         alike = attempt.identity, attempt.login, attempt.stage, attempt.end or attempt.why
         attempt.end = attempt.end or event.why.value
+        facts = {"why": event.why.value, "duration": now - attempt.began}
+        noted = replace(noted, happening=Happening.PEER_CLOSED, facts=facts)
         was_up = attempt.furthest == Reached.UP
         self._ended.add(attempt.id if was_up else (attempt.host, *alike), attempt)
         return noted

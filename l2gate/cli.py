@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from enum import IntEnum
 from importlib.metadata import version
@@ -16,12 +16,22 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from l2gate import first_configuration, user_commands
+from l2gate.capture import MAX_PACKETS, MAX_SECONDS, PACKETS, SECONDS
 from l2gate.configuration import ConfigurationError, Problem, load
 from l2gate.configuration.editing import EditError
 from l2gate.configuration.sections import CONTROL_SOCKET
 from l2gate.configuration.values import host_name
-from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
+from l2gate.control import (
+    PATIENCE,
+    ControlError,
+    Json,
+    Request,
+    ServerUnreachable,
+    ask,
+    messages,
+)
 from l2gate.history import Attempt
+from l2gate.recording import record
 from l2gate.reports import (
     attempt_line,
     attempt_text,
@@ -189,6 +199,14 @@ def disconnect(options: argparse.Namespace) -> None:
     _ask(options, Request("disconnect", {"session": int(target)} if by_id else {"user": target}))
 
 
+def capture(options: argparse.Namespace) -> None:
+    """Record the packets of one client, with the keys to read them."""
+    wanted = {"peer": options.peer, "seconds": options.seconds, "packets": options.packets}
+    answer = messages(options.socket, Request("capture", wanted), options.seconds + PATIENCE)
+    for line in record(options.out, answer):
+        print(line, flush=True)
+
+
 def _own_networks() -> list[IPv4Network]:
     from l2gate.network import own_networks  # pyroute2 takes a while to load
 
@@ -307,7 +325,47 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("target", metavar="ID|USER", help="a session's id, or a login name")
     command.add_argument("--user", action="store_true", help="it is a login name, though of digits")
     command.set_defaults(run=disconnect)
+
+    command = commands.add_parser(
+        "capture",
+        parents=[control],
+        help="record the packets of one client, with the keys to read them in Wireshark",
+    )
+    command.add_argument(
+        "--peer", required=True, metavar="IP|USER", help="an outer address, or who is connected"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE.pcapng",
+        help="where to; the keys go to the directory FILE.pcapng.wireshark",
+    )
+    command.add_argument(
+        "--seconds",
+        type=_up_to(MAX_SECONDS),
+        default=SECONDS,
+        metavar="N",
+        help=f"end after so long (default: %(default)s, at most {MAX_SECONDS})",
+    )
+    command.add_argument(
+        "--packets",
+        type=_up_to(MAX_PACKETS),
+        default=PACKETS,
+        metavar="N",
+        help=f"end after so many (default: %(default)s, at most {MAX_PACKETS})",
+    )
+    command.set_defaults(run=capture)
     return parser
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 0 < int(text) <= most):
+            raise argparse.ArgumentTypeError(f"expected a number from 1 to {most}")
+        return int(text)
+
+    return number
 
 
 def _host_name(text: str) -> str:

@@ -6,6 +6,9 @@ A client connects to a Unix socket, sends one line of JSON and receives one line
     {"ok": true, "result": {"closed": 1}}
     {"ok": false, "error": "there is no session 4711"}
 
+After the result of some commands the server goes on to send lines, each an object, until it has
+no more or the client hangs up.
+
 Whoever may open the socket controls the server: it is for its owner alone (mode 0600).
 """
 
@@ -14,9 +17,10 @@ import json
 import logging
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What a request or response can hold."""
@@ -29,6 +33,9 @@ MAX_CLIENTS = 16
 
 PATIENCE = 10.0
 """Seconds that either side waits for the other."""
+
+MAX_WAITING = 4 << 20
+"""Octets that wait for a client which reads slowly; what is left out then, the feed counts."""
 
 log = logging.getLogger("l2gate.control")
 
@@ -54,12 +61,38 @@ class Request:
         return cls(command, arguments)
 
 
+class Sink(Protocol):
+    """Where a feed puts its messages."""
+
+    def offer(self, message: dict[str, Json]) -> bool:
+        """Send a message, unless too much waits for the client; return whether it was sent."""
+
+    def put(self, message: dict[str, Json]) -> None:
+        """Send a message."""
+
+    def close(self) -> None:
+        """Say that there are no more."""
+
+
+class Feed(Protocol):
+    """What goes on after a response, so many seconds at most."""
+
+    seconds: float
+
+    def start(self, sink: Sink) -> None:
+        """Begin to put messages into the sink."""
+
+    def stop(self, why: str) -> None:
+        """Put the last ones, if there are to be any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the server answers: a result, or the reason why there is none."""
+    """What the server answers: a result, or the reason why there is none; perhaps a feed."""
 
     result: Json = None
     error: str | None = None
+    feed: Feed | None = field(default=None, compare=False)
 
     def build(self) -> bytes:
         """Return the line that goes to the client."""
@@ -89,6 +122,10 @@ class ControlError(Exception):
 
 class ProtocolError(ControlError):
     """A line is not what this protocol has."""
+
+
+class Refused(ControlError):  # noqa: N818
+    """The server did not do what it was asked to; the text is its own."""
 
 
 class ServerUnreachable(ControlError):  # noqa: N818
@@ -144,8 +181,12 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                writer.write((await self._answer(await reader.readuntil())).build())
-                await writer.drain()
+                response = await self._answer(await reader.readuntil())
+                writer.write(response.build())
+                if response.feed is None:
+                    await writer.drain()
+            if response.feed is not None:
+                await _feed(response.feed, reader, writer)
         except asyncio.LimitOverrunError:
             writer.write(Response(error="the request is too long").build())
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -164,18 +205,76 @@ class ControlServer:
             return Response(error="the server failed at this command: see its log")
 
 
+class _Connection:
+    """The sink of a feed: a client. `over` is set when there is no more."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self.over = asyncio.Event()
+
+    def offer(self, message: dict[str, Json]) -> bool:
+        if self._writer.transport.get_write_buffer_size() > MAX_WAITING:
+            return False
+        self.put(message)
+        return True
+
+    def put(self, message: dict[str, Json]) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(_line(message))
+
+    def close(self) -> None:
+        self.over.set()
+
+
+async def _feed(feed: Feed, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Run a feed until it is over or the client hangs up: it has nothing more to say."""
+    connection = _Connection(writer)
+    why = "the server stops"
+    feed.start(connection)
+    waits = {asyncio.create_task(connection.over.wait()), asyncio.create_task(reader.read(1))}
+    try:
+        await asyncio.wait(waits, timeout=feed.seconds, return_when=asyncio.FIRST_COMPLETED)
+        why = "the time is over"
+    finally:
+        feed.stop(why)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
 def ask(path: Path, request: Request) -> Response:
     """Send a request to the server that listens on `path`, and wait for its answer.
 
     Raises ServerUnreachable, and ProtocolError where something else answers.
     """
+    return Response.parse(next(lines(path, request), b""))
+
+
+def messages(
+    path: Path, request: Request, patience: float
+) -> Generator[dict[str, Json], None, None]:
+    """Send a request, and return the result, then the messages that follow it, as they come.
+
+    `patience` is for how many seconds there may be none. Raises Refused, and as `ask`.
+    """
+    answer = lines(path, request, patience)
+    response = Response.parse(next(answer, b""))
+    if response.error is not None or not isinstance(response.result, dict):
+        raise Refused(response.error or "the server answers otherwise: is it of another version?")
+    yield response.result
+    yield from map(_message, answer)
+
+
+def lines(path: Path, request: Request, patience: float = PATIENCE) -> Iterator[bytes]:
+    """Send a request, and return each line of the answer as it comes. Raises ServerUnreachable."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(path))
             connection.sendall(request.build())
+            connection.settimeout(patience)
             with connection.makefile("rb") as stream:
-                return Response.parse(stream.readline())
+                yield from stream
     except OSError as error:
         why = error.strerror or str(error)
         raise ServerUnreachable(f"no server answers on {path}: {why}") from error

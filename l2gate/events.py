@@ -1,7 +1,8 @@
 """What the gateway tells the program around it."""
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 from ipaddress import IPv4Address
 
 
@@ -17,6 +18,31 @@ class Stage(Enum):
     SESSION = "session"
 
 
+class Happening(StrEnum):
+    """What happened, for programs: the events of the event log (docs/events.md)."""
+
+    SERVER_READY = "server-ready"
+    SERVER_STOPPING = "server-stopping"
+    RELOADED = "reloaded"
+    RELOAD_REFUSED = "reload-refused"
+    PEER_AUTHENTICATED = "peer-authenticated"
+    NEGOTIATION_FAILED = "negotiation-failed"
+    SA_ESTABLISHED = "sa-established"
+    TUNNEL_ESTABLISHED = "tunnel-established"
+    LOGIN_ACCEPTED = "login-accepted"
+    LOGIN_REFUSED = "login-refused"
+    SESSION_OPENED = "session-opened"
+    SESSION_ENDED = "session-ended"
+    CALL_ENDED = "call-ended"
+    TUNNEL_CLOSED = "tunnel-closed"
+    PEER_CLOSED = "peer-closed"
+    NOTED = "noted"
+    LEFT_OUT = "left-out"
+
+
+Fact = str | int | float | bool
+
+
 @dataclass(frozen=True, slots=True)
 class Noted:
     """One line for the log: who, at which stage, what, why, and what to do about it.
@@ -24,7 +50,8 @@ class Noted:
     `trouble` tells a refusal or loss from the normal course; then `mend` says what to do about
     it and `windows` which error number Windows shows its user, where they are known. `attempt`
     is the number of the record in `Attempts`, `peer` the outer address and port, `session` our
-    L2TP session id; they are empty where there is none yet.
+    L2TP session id; they are empty where there is none yet. `happening` and `facts` are for the
+    event log.
     """
 
     stage: Stage
@@ -36,6 +63,8 @@ class Noted:
     mend: str = ""
     windows: int | None = None
     attempt: int | None = None
+    happening: Happening = Happening.NOTED
+    facts: Mapping[str, Fact] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         facts = [f"attempt={self.attempt}"] if self.attempt is not None else []

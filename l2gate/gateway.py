@@ -26,7 +26,7 @@ from l2gate import mending
 from l2gate.attempts import Attempts
 from l2gate.calls import Call
 from l2gate.configuration.model import Configuration
-from l2gate.events import Event, Noted, ShutdownFinished, Stage
+from l2gate.events import Event, Fact, Happening, Noted, ShutdownFinished, Stage
 from l2gate.forwarder import Forwarder
 from l2gate.history import Mend, Reached
 from l2gate.keyuse import KeyUse
@@ -230,7 +230,17 @@ class Gateway:
                 client = f", client {event.client}" if event.client else ""
                 with_key = f" with {event.key}" if len(self.keys) > 1 else ""
                 text = f"authenticated as {event.identity}{with_key}, {event.algorithms}{client}"
-                self._note(Stage.IKE, text, peer)
+                self._note(
+                    Stage.IKE,
+                    text,
+                    peer,
+                    happening=Happening.PEER_AUTHENTICATED,
+                    identity=str(event.identity),
+                    key=event.key,
+                    algorithms=event.algorithms,
+                    client=event.client,
+                    duration=now - self.attempts.of(event.peer).began,
+                )
             case ike.EspOffered():
                 self.attempts.offered(event, now)
             case ike.SaInstalled():
@@ -240,7 +250,14 @@ class Gateway:
                 self.peers.confirm(event.peer, event.inbound_spi)
                 if known is not None:
                     self.attempts.of(event.peer).reach(Reached.TUNNEL)
-                    self._note(Stage.IPSEC, f"SA established, {known.algorithms}", known)
+                    self._note(
+                        Stage.IPSEC,
+                        f"SA established, {known.algorithms}",
+                        known,
+                        happening=Happening.SA_ESTABLISHED,
+                        algorithms=known.algorithms,
+                        nat=known.record.encapsulated,
+                    )
             case ike.SaDeleted():
                 self.peers.uninstall(event.peer, event.inbound_spi)
             case ike.PathChanged():
@@ -293,7 +310,13 @@ class Gateway:
         self.attempts.follow_tunnel(event, peer.record.peer)
         self._deadlines.clear((Due.PEER_IDLE, peer.record.peer))
         self._deadlines.set((Due.TUNNEL_IDLE, event.tunnel), now + IDLE_TUNNEL)
-        self._note(Stage.L2TP, f"tunnel of {event.host_name!r} established", peer)
+        self._note(
+            Stage.L2TP,
+            f"tunnel of {event.host_name!r} established",
+            peer,
+            happening=Happening.TUNNEL_ESTABLISHED,
+            host_name=event.host_name,
+        )
 
     def _on_session_opened(self, event: l2tp.SessionOpened, now: float) -> None:
         flow, peer = event.flow, self._peer_of(event.flow)
@@ -325,7 +348,8 @@ class Gateway:
         if not peer.tunnels:
             wait = IDLE_PEER if event.by_peer else CLOSED_PEER
             self._deadlines.set((Due.PEER_IDLE, peer.record.peer), now + wait)
-        self._note(Stage.L2TP, f"tunnel closed: {event.why}", peer)
+        what = Happening.TUNNEL_CLOSED
+        self._note(Stage.L2TP, f"tunnel closed: {event.why}", peer, happening=what, why=event.why)
 
     def _on_deadline(self, due: Due, number: int, now: float) -> None:
         match due:
@@ -357,9 +381,18 @@ class Gateway:
     def _peer_of(self, flow: l2tp.Flow) -> Peer | None:
         return self.peers.get(flow.peer) if isinstance(flow, Flow) else None
 
-    def _note(self, stage: Stage, text: str, peer: Peer, mend: Mend | None = None) -> None:
+    def _note(
+        self,
+        stage: Stage,
+        text: str,
+        peer: Peer,
+        mend: Mend | None = None,
+        happening: Happening = Happening.NOTED,
+        **facts: Fact,
+    ) -> None:
         """Tell what happened to a peer; with `mend` it is trouble."""
-        self._tell(self.attempts.of(peer.record.peer).noted(stage, text, mend))
+        attempt = self.attempts.of(peer.record.peer)
+        self._tell(attempt.noted(stage, text, mend, None, "", happening, **facts))
 
     def _note_refusal(self, what: str, event: l2tp.TunnelRefused | l2tp.SessionRefused) -> None:
         peer = self._peer_of(event.flow)

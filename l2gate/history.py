@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from ipsec.path import Address
-from l2gate.events import Noted, Stage
+from l2gate.events import Fact, Happening, Noted, Stage
 
 LONGEST_TEXT: Final = 2000
 """Characters that are kept of a line of the log."""
@@ -118,13 +118,16 @@ class Attempt:
         mend: Mend | None = None,
         session: int | None = None,
         user: str = "",
+        happening: Happening = Happening.NOTED,
+        **facts: Fact,
     ) -> Noted:
-        """Return a line for the log; with `mend` it is trouble, remembered in the same words."""
+        """Return a line for the logs; with `mend` it is trouble, remembered in the same words."""
         if mend is not None:
             self.why, self.mend, self.windows = text[:LONGEST_TEXT], mend.text, mend.windows
         peer = str(Address(self.host, self.port))
         trouble, what_to_do = mend is not None, mend or Mend()
-        return Noted(stage, text, peer, user, session, trouble, *what_to_do, self.id)
+        who = peer, user, session, trouble
+        return Noted(stage, text, *who, *what_to_do, self.id, happening, facts)
 
     def absorb(self, older: "Attempt") -> None:
         """Stand for an older attempt that failed alike, too."""

@@ -7,6 +7,14 @@ from importlib.metadata import version
 from ipaddress import IPv4Address
 
 from l2gate.calls import Call
+from l2gate.capture import (
+    MAX_PACKETS,
+    MAX_SECONDS,
+    PACKETS,
+    SECONDS,
+    CaptureRefused,
+    Captures,
+)
 from l2gate.configuration import Configuration
 from l2gate.control import Request, Response
 from l2gate.gateway import Gateway
@@ -41,7 +49,10 @@ class Operations:
     ) -> None:
         """`flush` is called after every change, to send what it makes the gateway say; `reload`
         answers the command of that name, where there are files.
+
+        `captures` are to be shown what comes and goes as long as there are any.
         """
+        self.captures = Captures(gateway)
         self._settings = configuration.server
         self._gateway = gateway
         self._clock = clock
@@ -56,6 +67,7 @@ class Operations:
             "disconnect": self._disconnect,
             "locks": self._locks,
             "unlock": self._unlock,
+            "capture": self._capture,
         }
         if reload is not None:
             self._commands["reload"] = reload
@@ -132,6 +144,22 @@ class Operations:
         if not unlocked:
             return Response(error=f"{user!r} is not locked")
         return Response(result={"unlocked": [lock._asdict() for lock in unlocked]})
+
+    def _capture(self, request: Request) -> Response:
+        whose = request.arguments.get("peer")
+        seconds = request.arguments.get("seconds", SECONDS)
+        packets = request.arguments.get("packets", PACKETS)
+        if not (isinstance(whose, str) and isinstance(seconds, int) and isinstance(packets, int)):
+            return Response(error="expected a peer, seconds and packets")
+        if not (0 < seconds <= MAX_SECONDS and 0 < packets <= MAX_PACKETS):
+            return Response(
+                error=f"a capture takes {MAX_SECONDS} seconds and {MAX_PACKETS} packets at most"
+            )
+        try:
+            capture = self.captures.make(whose, seconds, packets)
+        except CaptureRefused as error:
+            return Response(error=str(error))
+        return Response({"watched": ", ".join(capture.watched)}, feed=capture)
 
     def _open_calls(self) -> list[Call]:
         return [call for call in self._gateway.calls if call.is_open]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.control import Json, ProtocolError, Request, Response
-from l2gate.events import printable
+from l2gate.events import Happening, Noted, Stage, printable
 from l2gate.gateway import Gateway
 
 Value = TypeVar("Value")
@@ -127,9 +127,10 @@ class Reloader:
         own_networks: Callable[[], Awaitable[Sequence[IPv4Network]]],
         prepare: Callable[[Configuration], None],
         flush: Callable[[], None],
+        tell: Callable[[Noted], None],
     ) -> None:
         """`prepare` gets the new configuration before the gateway has it, `flush` sends what
-        the gateway then has to say.
+        the gateway then has to say, `tell` is for the log.
         """
         self._path = path
         self._configuration = configuration
@@ -138,6 +139,7 @@ class Reloader:
         self._own_networks = own_networks
         self._prepare = prepare
         self._flush = flush
+        self._tell = tell
         self._lock = asyncio.Lock()
 
     async def answer(self, request: Request) -> Response:
@@ -159,7 +161,7 @@ class Reloader:
                 loaded = await asyncio.to_thread(load, self._path, await self._own_networks())
             except ConfigurationError as error:
                 if not dry_run:
-                    _log.error("server: reload refused, all stays as it was:\n%s", error)
+                    self._refused(error)
                 raise
             before, after = self._configuration, loaded.configuration
             found = changes(before, after, self._gateway)
@@ -175,9 +177,29 @@ class Reloader:
             self._prepare(self._configuration)
             self._gateway.replace_credentials(self._configuration)
             ended = self._gateway.replace_directory(after.directory, self._clock())
-            _log.info("server: reloaded, %d users, %d sessions ended by it", found.users, ended)
+            self._tell(
+                Noted(
+                    Stage.SERVER,
+                    f"reloaded, {found.users} users, {ended} sessions ended by it",
+                    happening=Happening.RELOADED,
+                    facts={"users": found.users, "sessions_ended": ended},
+                )
+            )
             self._flush()
             return found
+
+    def _refused(self, error: ConfigurationError) -> None:
+        """The mistakes may quote what should have been a secret: they are for the log alone."""
+        _log.error("server: the mistakes of the new configuration:\n%s", error)
+        self._tell(
+            Noted(
+                Stage.SERVER,
+                "reload refused, all stays as it was",
+                trouble=True,
+                happening=Happening.RELOAD_REFUSED,
+                facts={"mistakes": len(error.problems)},
+            )
+        )
 
 
 def _with_credentials(before: Configuration, after: Configuration) -> Configuration:

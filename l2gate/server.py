@@ -17,14 +17,25 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from pathlib import Path
 
+from l2gate.capture import Captures
 from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.control import ControlServer
-from l2gate.events import Noted, RouteAdded, RouteRemoved, ShutdownFinished
+from l2gate.event_log import EventLog
+from l2gate.events import (
+    Fact,
+    Happening,
+    Noted,
+    RouteAdded,
+    RouteRemoved,
+    ShutdownFinished,
+    Stage,
+)
 from l2gate.gateway import Gateway
 from l2gate.network import Network, own_networks
 from l2gate.operations import Operations
 from l2gate.reloading import Reloader
-from l2gate.sockets import BoundSocket, Sockets, batches
+from l2gate.sdnotify import Notifier
+from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
 from l2gate.tun import Tun
 
 _log = logging.getLogger("l2gate")
@@ -56,11 +67,24 @@ class Server:
         self._tun: Tun
         self._network: Network
         self._reloader: Reloader
+        self._captures: Captures
         self._reloading: asyncio.Task[None] | None = None
+        self._notifier = Notifier()
+        self._event_log: EventLog | None = None
 
     async def run(self) -> None:
         """Start, serve until told to stop, and leave the machine as it was."""
         self._loop = asyncio.get_running_loop()
+        settings = self._configuration.server
+        if settings.event_log is not None:
+            self._event_log = EventLog(settings.event_log)
+        try:
+            await self._run_with_log()
+        finally:
+            if self._event_log is not None:
+                self._event_log.close()
+
+    async def _run_with_log(self) -> None:
         settings = self._configuration.server
         self._sockets = Sockets([str(host) for host in settings.listen])
         try:
@@ -85,6 +109,7 @@ class Server:
                 partial(own_networks, without=self._tun.name),
                 self._prepare,
                 self.flush,
+                self._tell,
             )
             operations = Operations(
                 self._configuration,
@@ -94,6 +119,7 @@ class Server:
                 self.flush,
                 self._reloader.answer,
             )
+            self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
             await control.start()
             try:
@@ -106,13 +132,17 @@ class Server:
         self._attach()
         try:
             settings = self._configuration.server
-            _log.info(
-                "server: %s is ready, listening on %s, device %s, %d users",
-                settings.name,
-                ", ".join(map(str, settings.listen)),
-                self._tun.name,
-                len(self._configuration.directory.users),
+            users = len(self._configuration.directory.users)
+            listen = ", ".join(map(str, settings.listen))
+            self._note(
+                f"{settings.name} is ready, listening on {listen}, device {self._tun.name}, "
+                f"{users} users",
+                Happening.SERVER_READY,
+                name=settings.name,
+                users=users,
             )
+            self._notifier.ready(self._status())
+            self._watch()
             # What is there now lives as long as the server: not worth looking through again.
             gc.freeze()
             await self._finished.wait()
@@ -155,6 +185,9 @@ class Server:
         for batch in batches(bound.receive):
             for data, path in batch:
                 receive(data, path, now)
+            if self._captures:
+                self._gateway.settle(now)
+                self._captures.received(batch, time.time())
         self.flush()
 
     def _on_tun(self) -> None:
@@ -172,20 +205,25 @@ class Server:
 
     def flush(self) -> None:
         """Send what the gateway has to send, note what it has to say, set the timer."""
-        gateway, sockets = self._gateway, self._sockets
+        gateway, sockets, captures = self._gateway, self._sockets, self._captures
         gateway.settle(self._loop.time())
         for datagram in gateway.ike_datagrams():
             sockets.send([datagram.data], datagram.path)
+            if captures:
+                captures.sent([datagram.data], datagram.path, time.time())
         for peer, packets in gateway.forwarder.take_wire():
             if peer.encapsulated:
                 sockets.send(packets, peer.path)
             else:
                 sockets.send_esp(packets, peer.path)
+            if captures:
+                path = peer.path if peer.encapsulated else without_ports(peer.path)
+                captures.sent(packets, path, time.time())
         self._tun.send(gateway.forwarder.take_tun())
         while (event := gateway.next_event()) is not None:
             match event:
                 case Noted():
-                    _log.log(logging.WARNING if event.trouble else logging.INFO, "%s", event)
+                    self._tell(event)
                 case RouteAdded():
                     self._network.add_route(IPv4Network(event.address), event.gateway)
                 case RouteRemoved():
@@ -211,21 +249,51 @@ class Server:
         if self._gateway.stopping:
             self._finished.set()
             return
-        _log.info("server: stopping, %d sessions to end", len(self._gateway.calls))
+        sessions = len(self._gateway.calls)
+        self._notifier.stopping(f"{sessions} sessions to end")
+        self._note(
+            f"stopping, {sessions} sessions to end", Happening.SERVER_STOPPING, sessions=sessions
+        )
         self._gateway.shut_down(self._loop.time())
         self.flush()
 
     def _on_reload(self) -> None:
+        if self._event_log is not None:
+            self._event_log.reopen()
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
         """Take keys, users and departments from the file; what is wrong with it is in the log."""
+        self._notifier.reloading(time.monotonic())
         with suppress(ConfigurationError):
             await self._reloader.reload()
+        self._notifier.ready(self._status())
 
     def _prepare(self, configuration: Configuration) -> None:
         """Let the network have what the gateway will want of it."""
         self._configuration = configuration
         self._network.set_gateways(self._gateways())
         self._network.set_pools(self._pools())
+
+    # What it says
+
+    def _tell(self, noted: Noted) -> None:
+        _log.log(logging.WARNING if noted.trouble else logging.INFO, "%s", noted)
+        self._write(noted)
+
+    def _write(self, noted: Noted) -> None:
+        if self._event_log is not None:
+            self._event_log.write(noted, time.time())
+
+    def _note(self, text: str, happening: Happening, **facts: Fact) -> None:
+        self._tell(Noted(Stage.SERVER, text, happening=happening, facts=facts))
+
+    def _status(self) -> str:
+        return f"{len(self._gateway.calls)} sessions, {len(self._gateway.peers)} peers"
+
+    def _watch(self) -> None:
+        """Show systemd that the loop turns, as often as it wants to see it."""
+        if self._notifier.watchdog is not None and not self._finished.is_set():
+            self._notifier.alive(self._status())
+            self._loop.call_later(self._notifier.watchdog, self._watch)

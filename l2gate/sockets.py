@@ -185,12 +185,17 @@ class Sockets:
 
     def send_esp(self, packets: Sequence[bytes], path: Path) -> None:
         """Send ESP packets to one peer as IP protocol 50, between the hosts of the path."""
-        self.send(packets, Path(Address(path.local.host, 0), Address(path.peer.host, 0)))
+        self.send(packets, without_ports(path))
 
     def close(self) -> None:
         """Close all sockets."""
         for bound in self:
             bound.close()
+
+
+def without_ports(path: Path) -> Path:
+    """Return the way between the hosts of a path that IP protocol 50 takes."""
+    return Path(Address(path.local.host, 0), Address(path.peer.host, 0))
 
 
 def _runs(packets: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -14,7 +14,7 @@ from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rej
 from l2gate import mending
 from l2gate.attempts import follow_call
 from l2gate.calls import Call, CallState
-from l2gate.events import Event, RouteAdded, RouteRemoved, Stage
+from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import Tables
@@ -138,7 +138,12 @@ class Switchboard:
         if call.record is None and not call.attempt.why:
             mend = mend or Mend(mending.ASK_THE_CLIENT)
         text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
-        self._note(call, Stage.SESSION if call.user else Stage.PPP, text, mend)
+        stage, what = Stage.SESSION if call.user else Stage.PPP, Happening.CALL_ENDED
+        facts: dict[str, Fact] = {"why": why, "duration": now - call.since}
+        if call.record is not None:
+            what = Happening.SESSION_ENDED
+            facts |= {"octets_in": octets_in, "octets_out": octets_out}
+        self._note(call, stage, text, mend, what, **facts)
         call.attempt.call_ended(why, octets_in, octets_out, now)
         return event.by_peer or call.peer_hung_up
 
@@ -254,7 +259,7 @@ class Switchboard:
             case Rejected() as rejected:
                 text = f"{call.method} login refused: {rejected.reason.value}"
                 mend = Mend(rejected.hint, int(rejected.ms_chap_error))
-                self._note(call, Stage.LOGIN, text, mend)
+                self._note_refusal(call, text, mend, rejected.reason.value)
                 call.why = f"login refused: {rejected.reason.value}"
                 call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
         self._touched.add(call.session)
@@ -269,12 +274,22 @@ class Switchboard:
         except NoAddress as error:
             shown = MsChapError.NO_DIALIN_PERMISSION
             mend = Mend(error.mend, int(shown))
-            self._note(call, Stage.LOGIN, f"no address: {error.why}", mend)
+            self._note_refusal(call, f"no address: {error.why}", mend, f"no address: {error.why}")
             call.why, call.result = f"no address: {error.why}", CallResult.NO_FACILITIES_NOW
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
         self._watch(call, now)
+        department, address = accepted.department.name, str(call.lease.address)
+        self._note(
+            call,
+            Stage.LOGIN,
+            f"{call.method} login accepted: address {address} of department {department}",
+            happening=Happening.LOGIN_ACCEPTED,
+            method=call.method,
+            department=department,
+            address=address,
+        )
         call.link.authenticated(request, accepted.reply, now)
 
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
@@ -290,6 +305,10 @@ class Switchboard:
             Stage.SESSION,
             f"open, address {call.lease.address} of department {call.department.name}, "
             f"MTU {call.record.mtu}, logged in by {call.method}",
+            happening=Happening.SESSION_OPENED,
+            address=str(call.lease.address),
+            department=call.department.name,
+            mtu=call.record.mtu,
         )
 
     def _close_network(self, call: Call, now: float) -> None:
@@ -309,10 +328,22 @@ class Switchboard:
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 
-    def _note(self, call: Call, stage: Stage, text: str, mend: Mend | None = None) -> None:
+    def _note_refusal(self, call: Call, text: str, mend: Mend, why: str) -> None:
+        what = Happening.LOGIN_REFUSED
+        self._note(call, Stage.LOGIN, text, mend, what, method=call.method, why=why)
+
+    def _note(
+        self,
+        call: Call,
+        stage: Stage,
+        text: str,
+        mend: Mend | None = None,
+        happening: Happening = Happening.NOTED,
+        **facts: Fact,
+    ) -> None:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
-        self._tell(call.attempt.noted(stage, text, mend, call.session, user))
+        self._tell(call.attempt.noted(stage, text, mend, call.session, user, happening, **facts))
 
 
 def _facts(call: Call) -> ClientFacts:

@@ -19,7 +19,18 @@ from ipsec import (
     policy,
 )
 from ipsec.config import IkeConfig
-from l2gate import attempts, batch, control, fleet, linelimit, operations, reloading, switchboard
+from l2gate import (
+    attempts,
+    batch,
+    capture,
+    control,
+    event_log,
+    fleet,
+    linelimit,
+    operations,
+    reloading,
+    switchboard,
+)
 from l2gate.configuration import load, values
 from l2gate.settings import ike_config, lns_config
 from l2tp.config import L2tpConfig
@@ -72,6 +83,13 @@ CODE = {
     "steps that an argon2 hash may take, KiB times passes": values.MOST_ARGON2_WORK,
     "names of each kind in an answer of `l2gate reload`": reloading.MOST_NAMES,
     "clients of the control socket": control.MAX_CLIENTS,
+    "events that wait to be written to `server.event_log`": event_log.MAX_WAITING,
+    "captures at one time": capture.MAX_CAPTURES,
+    "time of a capture, unless asked otherwise": capture.SECONDS,
+    "time of a capture, at most": capture.MAX_SECONDS,
+    "packets of a capture, unless asked otherwise": capture.PACKETS,
+    "packets of a capture, at most": capture.MAX_PACKETS,
+    "octets that wait for `l2gate capture` to take them": control.MAX_WAITING,
 }
 
 

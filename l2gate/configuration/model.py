@@ -30,13 +30,18 @@ class AuthenticationMethod(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Names and places of the server itself. `tun` is the name of the TUN device."""
+    """Names and places of the server itself.
+
+    `tun` is the name of the TUN device. `event_log` is where events are appended to: a file, or
+    "-" for standard output, or None for nowhere.
+    """
 
     name: str
     listen: tuple[IPv4Address | IPv6Address, ...]
     tun: str
     control_socket: Path
     max_sessions: int
+    event_log: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,13 @@ def socket_path(text: str) -> Path:
     return Path(text)
 
 
+def log_file(text: str) -> Path:
+    """Return where a log is to be: a file, or "-" for standard output."""
+    if not text.startswith("/") and text != "-":
+        raise Expected('an absolute path, or "-" for standard output')
+    return Path(text)
+
+
 def any_address(text: str) -> IPv4Address | IPv6Address:
     """Return an address of this server, the unspecified ones included."""
     try:

@@ -292,6 +292,14 @@ def test_check_tells_warnings(run: Run, tmp_path: Path) -> None:
     assert out.splitlines()[1].startswith(f"{path} is in order")
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "3601", "1.5", "\u0663", "x"])
+def test_capture_has_limits(run: Run, tmp_path: Path, number: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        run("capture", "--peer", "bob", "--out", tmp_path / "x", f"--seconds={number}")
+    assert left.value.code == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "l2gate", "status", "--socket", str(tmp_path / "x")],

@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 from l2gate.control import (
     LONGEST_REQUEST,
     MAX_CLIENTS,
+    MAX_WAITING,
     ControlError,
     ControlServer,
     Json,
     ProtocolError,
+    Refused,
     Request,
     Response,
     ServerUnreachable,
+    Sink,
     ask,
+    messages,
 )
 
 JSON = st.recursive(
@@ -153,6 +157,130 @@ def test_a_client_that_goes_away_or_sends_nothing_disturbs_nobody(path: Path) ->
             writer.close()
 
     served(path, talk)
+
+
+class Counting:
+    """A feed of so many lines, and why it was stopped."""
+
+    def __init__(self, lines: int = 0, seconds: float = 60.0, over: bool = False) -> None:
+        self.seconds = seconds
+        self.stopped: list[str] = []
+        self.refused = 0
+        self.sink: Sink
+        self._lines = lines
+        self._over = over
+
+    def start(self, sink: Sink) -> None:
+        self.sink = sink
+        for line in range(self._lines):
+            self.refused += not sink.offer({"line": line, "filler": "x" * 1000})
+        if self._over:
+            sink.close()
+
+    def stop(self, why: str) -> None:
+        self.stopped.append(why)
+        self.sink.put({"end": why})
+
+
+def fed(
+    path: Path, feed: Counting, talk: Callable[[ControlServer], Coroutine[None, None, None]]
+) -> None:
+    """Run `talk` while a server listens that answers everything with a feed."""
+
+    async def run() -> None:
+        server = ControlServer(path, lambda _: Response({"begun": True}, feed=feed))
+        await server.start()
+        try:
+            await talk(server)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+def all_messages(path: Path) -> list[dict[str, Json]]:
+    return list(messages(path, Request("x"), 10.0))
+
+
+def test_a_feed_that_ends_itself(path: Path) -> None:
+    feed = Counting(3, over=True)
+
+    async def talk(server: ControlServer) -> None:
+        first, *lines, _ = await asyncio.to_thread(all_messages, path)
+        assert first == {"begun": True}
+        assert [line["line"] for line in lines] == [0, 1, 2]
+
+    fed(path, feed, talk)
+    assert len(feed.stopped) == 1
+
+
+def test_a_feed_whose_time_is_over(path: Path) -> None:
+    feed = Counting(seconds=0.01)
+
+    async def talk(server: ControlServer) -> None:
+        assert (await asyncio.to_thread(all_messages, path))[1:] == [{"end": "the time is over"}]
+
+    fed(path, feed, talk)
+    assert feed.stopped == ["the time is over"]
+
+
+def test_a_feed_ends_when_the_client_hangs_up_or_is_killed(path: Path) -> None:
+    feed = Counting()
+
+    async def talk(server: ControlServer) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(Request("x").build())
+        assert await reader.readline() == Response({"begun": True}).build()
+        assert feed.stopped == []
+        writer.close()
+        while not feed.stopped:
+            await asyncio.sleep(0)
+
+    fed(path, feed, talk)
+    assert len(feed.stopped) == 1
+
+
+def test_a_feed_ends_when_the_server_stops(path: Path) -> None:
+    feed = Counting()
+
+    async def talk(server: ControlServer) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(Request("x").build())
+        await reader.readline()
+        await server.close()
+        assert json.loads(await reader.readline()) == {"end": "the server stops"}
+        assert await reader.read() == b""
+        writer.close()
+
+    fed(path, feed, talk)
+
+
+def test_a_client_that_does_not_read_costs_no_more_than_a_bound(path: Path) -> None:
+    lines = 2 * MAX_WAITING // 1000
+    feed = Counting(lines)
+
+    async def talk(server: ControlServer) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(Request("x").build())
+        await reader.readline()
+        assert 0 < feed.refused < lines
+        writer.close()
+
+    fed(path, feed, talk)
+
+
+@pytest.mark.parametrize("response", [Response(error="no"), Response([])])
+def test_a_feed_that_is_refused(path: Path, response: Response) -> None:
+    async def run() -> None:
+        server = ControlServer(path, lambda _: response)
+        await server.start()
+        try:
+            with pytest.raises(Refused, match=r"^no$|of another version"):
+                await asyncio.to_thread(all_messages, path)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
 
 
 def test_the_number_of_clients_is_bounded(path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_reload_takes_keys_and_says_what_it_does_not_take(
         return await reloader.reload()
 
     path = tmp_path / "l2gate.yaml"
-    reloader = Reloader(path, before, gateway, lambda: 0.0, own_networks, nothing, nothing)
+    reloader = Reloader(path, before, gateway, lambda: 0.0, own_networks, *[nothing] * 3)
     read(old="yet another: a long and random pre-shared key")
     changes = asyncio.run(reload())
     assert changes.credentials

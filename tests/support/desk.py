@@ -69,6 +69,7 @@ class ServedLab(Lab):
                 own_networks,  # type: ignore[arg-type]
                 lambda _: None,
                 lambda: None,
+                lambda _: None,
             )
             desk = Operations(
                 self.configuration,

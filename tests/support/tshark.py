@@ -1,5 +1,6 @@
 """tshark as an oracle: what does an independent dissector make of our packets?"""
 
+import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,15 @@ def dissect(packets: Iterable[bytes], linktype: int, *options: str) -> list[str]
         path.write_bytes(pcap(packets, linktype))
         command = ["tshark", "-n", "-r", str(path), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def read(capture: Path, configuration: Path, *options: str) -> list[str]:
+    """Return what tshark prints of a capture file with a Wireshark configuration directory."""
+    need("" if which("tshark") else "tshark is not installed")
+    command = ["tshark", "-n", "-r", str(capture), *options]
+    settings = {**os.environ, "WIRESHARK_CONFIG_DIR": str(configuration)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
     return done.stdout.splitlines()
 
 

@@ -1,0 +1,100 @@
+"""The program itself, started as an admin would, and a client on real sockets."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ipsec.path import Path as WirePath
+from l2gate.control import ControlError, Request, ask
+from l2gate.sockets import Sockets
+from ppp.config import Credentials
+from tests.support.client import ClientHost
+from tests.support.simulation import Wire
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+L2GATE: Final = (sys.executable, "-m", "l2gate")
+SERVER, CLIENT = "127.0.0.1", "127.0.0.2"
+USER, PASSWORD, PSK = "bob", "correct horse battery", "a long and random pre-shared key"
+PATIENCE: Final = 30.0
+
+_CONFIGURATION: Final = """
+server: {{listen: {server}, control_socket: {directory}/control.sock{more}}}
+ipsec: {{psk: {psk}}}
+departments: {{default: {{pool: 172.16.9.0/24, gateway: 172.16.9.1}}}}
+users: [{{name: {user}, password: {password}}}]
+"""
+
+
+class Dialler:
+    """A client that dials the server on loopback; close it in the end."""
+
+    def __init__(self) -> None:
+        self._sockets = Sockets([CLIENT])
+        credentials = Credentials(USER, PASSWORD)
+        self.host = ClientHost(CLIENT, SERVER, PSK.encode(), credentials, os.urandom)
+
+    def close(self) -> None:
+        self._sockets.close()
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Exchange packets until something holds."""
+        end = time.monotonic() + PATIENCE
+        while not until():
+            now = time.monotonic()
+            assert now < end, self.host.why or self.host.state
+            for packet in self.host.packets_to_send():
+                self._sockets.send([packet.data], WirePath(packet.source, packet.destination))
+            due = self.host.next_timeout()
+            wait = max(0.0, min(0.2, (due or end) - now))
+            for bound in select.select(list(self._sockets), [], [], wait)[0]:
+                for data, way in bound.receive():
+                    self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
+            if due is not None and due <= time.monotonic():
+                self.host.handle_timeout(time.monotonic())
+
+
+def configure(directory: Path, more: str = "") -> Path:
+    """Write a configuration with its control socket in `directory`; `more` is of `server`."""
+    path = directory / "l2gate.yaml"
+    path.write_text(
+        _CONFIGURATION.format(
+            server=SERVER, directory=directory, more=more, psk=PSK, user=USER, password=PASSWORD
+        )
+    )
+    path.chmod(0o600)
+    return path
+
+
+def start(
+    *arguments: str | Path, by: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Run l2gate, perhaps by another program that goes before it."""
+    return subprocess.Popen(
+        [*by, *L2GATE, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def answers(control: Path) -> bool:
+    """Say whether a server listens on a control socket."""
+    try:
+        return ask(control, Request("status")).error is None
+    except ControlError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        select.select([], [], [], 0.02)
