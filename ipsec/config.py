@@ -12,6 +12,7 @@ from ipsec.constants import (
     GroupDescription,
     HashAlgorithm,
 )
+from ipsec.credentials import Credentials
 from ipsec.offers import IkeSuite
 from ipsec.payloads import Identification
 from ipsec.policy import DEFAULT, Policy
@@ -42,8 +43,10 @@ ESP_OFFERS = (
 class IkeConfig:
     """Settings of one Ike; all times in seconds.
 
+    `credentials` are for peers with certificates; None: there are none.
+
     `identity` is what we say who we are; None means the address that the peer sent to, which
-    is what clients expect that dial an address we own.
+    is what clients expect that dial an address we own, or with certificates the subject of ours.
 
     `ike_lifetime`, `esp_lifetime` and `esp_kilobytes` are what an initiator offers, and the
     most that a responder lets an SA live, whatever the peer offers. `pfs_group` is the group
@@ -82,3 +85,4 @@ class IkeConfig:
     fragment_limit: int = 576 - 28
     retransmission: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
     replay_window: int = 64
+    credentials: Credentials | None = field(default=None, repr=False)

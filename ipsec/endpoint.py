@@ -6,13 +6,14 @@ genuine or belongs to nothing is counted and dropped, whoever sent it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ipsec.checks import known
 from ipsec.config import IkeConfig
 from ipsec.constants import ExchangeType, Flags, PayloadType
 from ipsec.context import Context, Timer
+from ipsec.credentials import Credentials
 from ipsec.errors import Drop, DropError
 from ipsec.events import Event, Why
 from ipsec.exchange import Incoming
@@ -116,9 +117,10 @@ class Ike:
         """Call the peer at `path.peer` and agree on a pair of SAs; return the peer's number.
 
         PeerAuthenticated, SaInstalled and SaConfirmed follow, or NegotiationFailed and
-        PeerClosed. Raises LocalError without a pre-shared key for the peer.
+        PeerClosed. Raises LocalError without a pre-shared key for the peer or a certificate.
         """
-        if not self._context.config.preshared_keys(path.peer.host):
+        config = self._context.config
+        if config.credentials is None and not config.preshared_keys(path.peer.host):
             raise LocalError(f"no pre-shared key for {path.peer.host}")
         number = self._peers.new_id()
         self._main_modes.start(path, number, now)
@@ -151,6 +153,10 @@ class Ike:
         """Delete all SAs of all peers."""
         for peer in list(self._peers.by_id):
             self.close_peer(peer, now)
+
+    def replace_credentials(self, credentials: Credentials) -> None:
+        """Have other certificates in each main mode that begins from now on."""
+        self._context.config = replace(self._context.config, credentials=credentials)
 
     # Time, and what goes out.
 

@@ -19,6 +19,7 @@ from enum import Enum
 
 from aaa import Aaa, Directory
 from ipsec import events as ike
+from ipsec.credentials import Credentials
 from ipsec.endpoint import Datagram, Ike, Path
 from ipsec.udpencap import Kind, classify
 from l2gate import mending
@@ -177,6 +178,10 @@ class Gateway:
                     ended += 1
         self.settle(now)
         return ended
+
+    def replace_credentials(self, credentials: Credentials) -> None:
+        """Have other certificates in each login from now on; sessions stay."""
+        self.ike.replace_credentials(credentials)
 
     def shut_down(self, now: float) -> None:
         """End every session in the protocols' own way; ShutdownFinished says when it is done."""

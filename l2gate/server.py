@@ -16,7 +16,13 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from pathlib import Path
 
-from l2gate.configuration import Configuration, ConfigurationError, Loaded, load
+from l2gate.configuration import (
+    Configuration,
+    ConfigurationError,
+    IpsecSettings,
+    Loaded,
+    load,
+)
 from l2gate.control import ControlServer
 from l2gate.events import Noted, RouteAdded, RouteRemoved, ShutdownFinished
 from l2gate.gateway import Gateway
@@ -218,6 +224,7 @@ class Server:
         for section in ("server", "ipsec", "l2tp", "ppp"):
             if getattr(before, section) != getattr(after, section):
                 _log.warning("server: the changes in %s take effect at the next start", section)
+        self._apply_credentials(before.ipsec, after.ipsec)
         self._configuration = replace(before, directory=after.directory)
         self._network.set_gateways(self._gateways())
         self._network.set_pools(self._pools())
@@ -225,3 +232,10 @@ class Server:
         users = len(after.directory.users)
         _log.info("server: reloaded, %d users, %d sessions ended by it", users, ended)
         self.flush()
+
+    def _apply_credentials(self, before: IpsecSettings, after: IpsecSettings) -> None:
+        """Take new certificates in place of old ones: a renewal needs no restart."""
+        if before.credentials is not None and after.credentials is not None:
+            self._gateway.replace_credentials(after.credentials)
+        elif before.credentials is not after.credentials:
+            _log.warning("server: ipsec.certificate takes effect at the next start")

@@ -24,7 +24,7 @@ METHODS = {
 def ike_config(configuration: Configuration) -> IkeConfig:
     """Return the settings of IKE."""
     ipsec = configuration.ipsec
-    keys = (ipsec.psk,)
+    keys = () if ipsec.psk is None else (ipsec.psk,)
     return IkeConfig(
         preshared_keys=lambda host: keys,
         policy=POLICIES.get(ipsec.proposals.value, LAB),
@@ -33,6 +33,7 @@ def ike_config(configuration: Configuration) -> IkeConfig:
         dpd_interval=ipsec.dpd_interval,
         half_open_limit=ipsec.max_half_open,
         peer_limit=configuration.server.max_sessions,
+        credentials=ipsec.credentials,
     )
 
 

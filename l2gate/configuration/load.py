@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from aaa import Directory, User
+from ipsec.credentials import Calendar
 from l2gate.configuration.departments import AddressPlan, read_departments, read_users
 from l2gate.configuration.files import read_yaml
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
@@ -24,10 +26,18 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
+def today() -> datetime:
+    """Return the date and time, of which certificates are a matter."""
+    return datetime.now(UTC)
+
+
+def load(
+    path: Path, own_networks: Sequence[IPv4Network] = (), calendar: Calendar = today
+) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
 
     `own_networks` are the networks that this server is in without us; no pool may overlap them.
+    `calendar` says until when certificates are good, now and while the server runs.
     Raises ConfigurationError with every mistake of all files; where one is not YAML at all,
     with what keeps the files from being read.
     """
@@ -36,7 +46,7 @@ def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
     if problems.errors:
         raise ConfigurationError(problems.errors)
     server = read_server(_only(files, "server"))
-    ipsec = read_ipsec(_only(files, "ipsec"))
+    ipsec = read_ipsec(_only(files, "ipsec"), server.name, calendar)
     l2tp = read_l2tp(_only(files, "l2tp"))
     ppp = read_ppp(_only(files, "ppp"))
     entries = read_departments(files)

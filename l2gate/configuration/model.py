@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from aaa import Directory
+from ipsec.credentials import Credentials
 
 
 class Proposals(Enum):
@@ -41,19 +42,21 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class IpsecSettings:
-    """IKE and ESP.
+    """IKE and ESP. `psk` and `credentials` may be None, but not both.
 
     `identity` is what the server calls itself in main mode: an address or a domain name, or
     None for the address that the client reached. `dpd_interval` (seconds) is None where dead
     peers are not to be asked for. `max_half_open` bounds the main modes that are not finished.
+    `credentials` can be others after a reload, and are left out where settings are compared.
     """
 
-    psk: bytes = field(repr=False)
+    psk: bytes | None = field(repr=False)
     proposals: Proposals
     identity: IPv4Address | IPv6Address | str | None
     force_encapsulation: bool
     dpd_interval: float | None
     max_half_open: int
+    credentials: Credentials | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

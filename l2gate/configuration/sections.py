@@ -6,6 +6,7 @@ Every key is described in docs/configuration.md; a test compares the two.
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from ipsec.credentials import Calendar
 from l2gate.configuration import values
 from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import (
@@ -40,9 +41,16 @@ def read_server(section: Section) -> ServerSettings:
     return settings
 
 
-def read_ipsec(section: Section) -> IpsecSettings | None:
-    """Read `ipsec`; None where there is no usable pre-shared key."""
+def read_ipsec(section: Section, server: str, calendar: Calendar) -> IpsecSettings | None:
+    """Read `ipsec`; None where there is neither a usable pre-shared key nor a certificate.
+
+    `server` is the server's name, which clients may look for in its certificate.
+    """
     psk = _read_secret(section, "psk")
+    certificate = section.take("certificate", Path, None)
+    private_key = section.take("private_key", Path, None)
+    client_ca = section.take_all("client_ca", Path)
+    crl = section.take_all("crl", Path)
     proposals = section.take("proposals", values.one_of(Proposals), Proposals.DEFAULT)
     identity = section.take("identity", values.identity, None)
     force_encapsulation = section.take("force_encapsulation", values.switch, False)
@@ -54,10 +62,29 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
             "proposals",
             "lab accepts DES and no encryption at all: for testing clients, never for users",
         )
-    if psk is None:
-        if "psk" not in section and "psk_file" not in section:
-            section.error(None, "psk_file is missing: add for example 'psk_file: psk'")
+    credentials = None
+    if certificate is not None:
+        # Only who has certificates waits for the libraries that read them.
+        from l2gate.configuration.certificates import read_credentials, warn_of_names
+
+        credentials = read_credentials(section, certificate, private_key, client_ca, crl, calendar)
+        if credentials is not None:
+            warn_of_names(section, credentials, server, identity)
+    for key in ("private_key", "client_ca", "crl"):
+        if key in section and certificate is None:
+            section.error(key, "has no effect without 'certificate': add that, or remove this")
+    if certificate is None and "psk" not in section and "psk_file" not in section:
+        section.error(None, "psk_file is missing: add for example 'psk_file: psk'")
+    if psk is not None:
+        _warn_of_psk(section, psk)
+    if psk is None and credentials is None:
         return None
+    return IpsecSettings(
+        psk, proposals, identity, force_encapsulation, dpd_interval, max_half_open, credentials
+    )
+
+
+def _warn_of_psk(section: Section, psk: bytes) -> None:
     if values.strength(psk) < values.WEAK_PSK_BITS:
         section.warn(
             "psk" if "psk" in section else "psk_file",
@@ -69,7 +96,6 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
             "psk" if "psk" in section else "psk_file",
             "the pre-shared key has characters outside ASCII, which some clients encode otherwise",
         )
-    return IpsecSettings(psk, proposals, identity, force_encapsulation, dpd_interval, max_half_open)
 
 
 def read_l2tp(section: Section) -> L2tpSettings:
