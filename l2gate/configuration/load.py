@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aaa import Directory, User
-from ipsec.credentials import Calendar
 from l2gate.configuration.departments import AddressPlan, read_departments, read_users
 from l2gate.configuration.files import read_yaml
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_ppp, read_server
+
+if TYPE_CHECKING:
+    from ipsec.credentials import Calendar
 
 FURTHER_FILES = "conf.d"
 
@@ -32,7 +35,7 @@ def today() -> datetime:
 
 
 def load(
-    path: Path, own_networks: Sequence[IPv4Network] = (), calendar: Calendar = today
+    path: Path, own_networks: Sequence[IPv4Network] = (), calendar: "Calendar" = today
 ) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
 

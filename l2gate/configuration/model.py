@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aaa import Directory
-from ipsec.credentials import Credentials
+
+if TYPE_CHECKING:
+    from ipsec.credentials import Credentials
 
 
 class Proposals(Enum):
@@ -56,7 +59,7 @@ class IpsecSettings:
     force_encapsulation: bool
     dpd_interval: float | None
     max_half_open: int
-    credentials: Credentials | None = field(default=None, repr=False, compare=False)
+    credentials: "Credentials | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

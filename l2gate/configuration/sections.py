@@ -5,8 +5,8 @@ Every key is described in docs/configuration.md; a test compares the two.
 
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ipsec.credentials import Calendar
 from l2gate.configuration import values
 from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import (
@@ -18,6 +18,9 @@ from l2gate.configuration.model import (
     ServerSettings,
 )
 from l2gate.configuration.section import Section
+
+if TYPE_CHECKING:
+    from ipsec.credentials import Calendar
 
 EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
 CONTROL_SOCKET = Path("/run/l2gate/control.sock")
@@ -41,7 +44,7 @@ def read_server(section: Section) -> ServerSettings:
     return settings
 
 
-def read_ipsec(section: Section, server: str, calendar: Calendar) -> IpsecSettings | None:
+def read_ipsec(section: Section, server: str, calendar: "Calendar") -> IpsecSettings | None:
     """Read `ipsec`; None where there is neither a usable pre-shared key nor a certificate.
 
     `server` is the server's name, which clients may look for in its certificate.
