@@ -42,6 +42,7 @@ _NO_CERTIFICATES: Final = (CertificateEncoding.CRL, CertificateEncoding.ARL)
 def read_certificate(der: bytes) -> Certificate:
     """Return a certificate of which every part can be read. Raises DecodeError."""
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         warnings.simplefilter("error", CryptographyDeprecationWarning)
         try:
             certificate = x509.load_der_x509_certificate(der)
