@@ -8,9 +8,13 @@ size that was logged, [D] documented by the vendor, [R] recollection only.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ipsec.constants import EncapsulationMode
 from ipsec.proposals import SecurityAssociation
+
+if TYPE_CHECKING:
+    from tests.support.native.certificates import Certified
 
 Options = tuple[tuple[int, str], ...]
 """PPP configuration options: types and data in hex; MAGIC stands for the magic number."""
@@ -66,7 +70,10 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Phase1:
-    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without."""
+    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without.
+
+    `certified` says how a certificate is used in place of the pre-shared key.
+    """
 
     offer: SecurityAssociation
     vendor_ids: Sequence[str]
@@ -78,6 +85,7 @@ class Phase1:
     counts_ids: bool = False
     renewal: float | None = None
     lifetime: float = 3600.0
+    certified: "Certified | None" = None
 
 
 @dataclass(frozen=True)
