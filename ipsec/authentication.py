@@ -143,7 +143,7 @@ class Signatures:
         if not is_signed(signature, digest, certificate):
             raise NotifyError(
                 NotifyType.INVALID_SIGNATURE,
-                "the signature is not by the key of the certificate",
+                f"the signature is not by the key of {name_of(certificate.subject)}",
                 "does the private key on the client belong to its certificate?",
             )
         others = [entry for entry in certificates if entry is not certificate]

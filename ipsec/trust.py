@@ -150,11 +150,11 @@ def signs(certificate: Certificate) -> bool:
 def _check_usage(certificate: Certificate, purposes: frozenset[ObjectIdentifier]) -> None:
     usages = extended_usages(certificate)
     if usages is not None and not usages & purposes:
-        names = ", ".join(sorted(usage._name for usage in usages))
-        hint = "issue it with clientAuth among its extended key usages"
-        raise _invalid(certificate, f"is for {names} alone", hint)
+        names = ", ".join(sorted(usage.dotted_string for usage in usages))
+        hint = "issue one with the extended key usage clientAuth (1.3.6.1.5.5.7.3.2)"
+        raise _invalid(certificate, f"has only the extended key usages {names}", hint)
     if not signs(certificate):
-        hint = "issue it with digitalSignature among its key usages"
+        hint = "issue one with the key usage digitalSignature"
         raise _invalid(certificate, "is not for signatures", hint)
 
 

@@ -266,8 +266,9 @@ def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
     code, out, err = run("check", "--config", path)
     assert code == 1
     assert out.splitlines() == [
-        f"{path}:1: error: ipsec: unknown key 'dpd': known are psk, psk_file, proposals, identity, "
-        "force_encapsulation, dpd_interval, max_half_open",
+        f"{path}:1: error: ipsec: unknown key 'dpd': known are psk, psk_file, certificate, "
+        "private_key, client_ca, crl, proposals, identity, force_encapsulation, dpd_interval, "
+        "max_half_open",
         f"{path}:2: error: departments is missing: add at least the department 'default'",
     ]
     assert err == f"l2gate: {path}: 2 mistakes\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from cryptography.x509 import Certificate
 
 from aaa import Directory, User
 from ipsec.algorithms import EspAlgorithms
@@ -20,11 +21,16 @@ from ipsec.constants import (
     EspTransform,
     GroupDescription,
     HashAlgorithm,
+    IdType,
 )
+from ipsec.credentials import Credentials
 from ipsec.endpoint import Ike
 from ipsec.offers import IkeSuite
+from ipsec.payloads import Identification
 from l2gate.history import Attempt, Reached
+from l2gate.settings import ike_config
 from ppp.config import Method
+from tests.support import certificates
 from tests.support.client import PATIENT, ClientHost, ClientState
 from tests.support.lab import PASSWORD, PSK, SERVER, Lab, configuration
 from tests.support.simulation import ESP_PORT, Nat
@@ -35,6 +41,7 @@ SECTION = TEXT.split("## The ways to get it wrong")[1].split("\n## ")[0]
 HOST = "198.51.100.7"
 NAME = "bob@sales.example.com"
 AES_256 = (EncryptionAlgorithm.AES_CBC, 256)
+GOOD_IKE = (IkeSuite(*AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_2048),)
 WEAK_IKE = (IkeSuite(*AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_1024),)
 WEAK_ESP = (EspAlgorithms(EspTransform.AES_CBC, 128, AuthenticationAlgorithm.HMAC_MD5),)
 
@@ -63,6 +70,11 @@ def with_ike(**settings: object) -> Callable[[ClientHost], None]:
         client.ike = Ike(replace(config, **settings), client._entropy)  # type: ignore[arg-type]
 
     return prepare
+
+
+def with_certificate(certificate: Certificate, **settings: object) -> Callable[[ClientHost], None]:
+    good = {"preshared_keys": lambda _: (), "credentials": certificates.client(certificate)}
+    return with_ike(**{**good, **settings})
 
 
 def with_methods(*methods: Method) -> Callable[[ClientHost], None]:
@@ -133,6 +145,28 @@ def block_answers(lab: Lab) -> None:
     lab.simulation.blocks = lambda packet: packet.source.host == SERVER
 
 
+def serve_certificates(
+    credentials: Credentials | None = None, alone: bool = False
+) -> Callable[[Lab], None]:
+    """Let the server have a certificate, and no pre-shared key if it is `alone`."""
+
+    def serve(lab: Lab) -> None:
+        gateway = lab.server.gateway
+        if alone:
+            ipsec = replace(configuration().ipsec, psk=None)
+            settings = ike_config(replace(configuration(), ipsec=ipsec))
+            gateway.ike = Ike(settings, lab.simulation.entropy())
+        gateway.replace_credentials(credentials or certificates.server())
+
+    return serve
+
+
+ISSUE = certificates.authority().issue
+DESK = Identification(IdType.FQDN, 0, 0, b"desk.example.com")
+NO_CERTIFICATE = replace(certificates.client(), chain=())
+ANOTHER_KEY = certificates.credentials(ISSUE(), key=certificates.rsa_key("desk"))
+
+
 def allow_ms_chap_alone(lab: Lab) -> None:
     calls = lab.server.gateway.calls
     calls._links = replace(calls._links, methods=(Method.MS_CHAP_V2,))
@@ -140,6 +174,42 @@ def allow_ms_chap_alone(lab: Lab) -> None:
 
 MISTAKES = {
     "the pre-shared key differs": Mistake(psk=b"another key"),
+    "the client wants a certificate, the server has none": Mistake(
+        with_certificate(ISSUE(), ike_offers=GOOD_IKE)
+    ),
+    "the client wants a pre-shared key, the server has none": Mistake(
+        with_ike(ike_offers=GOOD_IKE), around=serve_certificates(alone=True)
+    ),
+    "the client has no certificate": Mistake(
+        with_certificate(ISSUE(), credentials=NO_CERTIFICATE, identity=DESK),
+        around=serve_certificates(),
+    ),
+    "the client's certificate has expired": Mistake(
+        with_certificate(ISSUE(days=5)), around=serve_certificates()
+    ),
+    "the client's certificate is revoked": Mistake(
+        with_certificate(certificates.client_certificate()),
+        around=serve_certificates(certificates.server(certificates.client_certificate())),
+    ),
+    "the client's certificate is of an unknown authority": Mistake(
+        with_certificate(certificates.Authority("Another CA").issue()),
+        around=serve_certificates(),
+    ),
+    "the client's certificate is for something else": Mistake(
+        with_certificate(ISSUE(usages=certificates.SERVER_AUTH[:1])), around=serve_certificates()
+    ),
+    "the client says to be somebody else": Mistake(
+        with_certificate(ISSUE(), identity=DESK), around=serve_certificates()
+    ),
+    "the client has another private key": Mistake(
+        with_certificate(ISSUE(), credentials=ANOTHER_KEY), around=serve_certificates()
+    ),
+    "the revocation list is too old": Mistake(
+        with_certificate(ISSUE()),
+        around=serve_certificates(
+            certificates.server(ISSUE(), today=certificates.TODAY + 10 * certificates.DAY)
+        ),
+    ),
     "no common algorithms in phase 1": Mistake(with_ike(ike_offers=WEAK_IKE)),
     "no common algorithms in phase 2": Mistake(with_ike(esp_offers=WEAK_ESP)),
     "our answers do not reach the client": Mistake(around=block_answers),
