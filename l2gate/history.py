@@ -140,8 +140,8 @@ class Offer:
 
     `esp` is empty where no client with this offer came as far as quick mode. `accepted` names
     the proposals (`ipsec.proposals`) under which both phases would succeed, for a server that has
-    what the offer is authenticated by. `proven` says that
-    a client who has the pre-shared key offered it. `last` is a time as in Attempt.
+    what the offer is authenticated by. `proven` says that a client who has the pre-shared key
+    offered it. `last` is a time as in Attempt.
     """
 
     client: str
