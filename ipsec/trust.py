@@ -13,6 +13,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import Certificate, ObjectIdentifier, verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -96,6 +97,9 @@ class Trust:
                 break
             between.remove(issuer)
             path.append(issuer)
+        if _is_signed_weakly(path[-1]):
+            hint = "issue it anew, signed with SHA-256"
+            raise _invalid(path[-1], "is signed with MD5 or SHA-1", hint)
         raise NotifyError(
             NotifyType.INVALID_CERT_AUTHORITY,
             f"no known authority has issued the certificate of {name_of(certificate.subject)}; "
@@ -181,6 +185,15 @@ def issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _is_signed_weakly(certificate: Certificate) -> bool:
+    """Say whether nobody can tell who has issued a certificate: its hash can be forged."""
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return False
+    return isinstance(algorithm, hashes.MD5 | hashes.SHA1)
 
 
 def _verifier(path: Sequence[Certificate], now: datetime) -> verification.ClientVerifier:

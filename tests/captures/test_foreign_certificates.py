@@ -13,9 +13,12 @@ from ipsec.certificates import name_of, read_certificates
 from ipsec.constants import EncryptionAlgorithm, HashAlgorithm, PayloadType
 from ipsec.credentials import find_bound, is_signed
 from ipsec.crypto import Phase1Cipher
+from ipsec.errors import NotifyError
 from ipsec.keymat import phase1_iv
 from ipsec.message import Payloads
 from ipsec.payloads import Identification
+from ipsec.trust import OF_CLIENTS, Trust
+from tests.support.certificates import authority
 from tests.support.isakmp import KE, MAIN_MODE, Message, bodies, messages
 from tests.support.pcap import DATA
 from wire import Reader
@@ -70,3 +73,11 @@ def test_a_request_names_the_authority_as_ours_do() -> None:
     (certificate, *_) = read_certificates(decrypted()[0])
     (request,) = bodies(MESSAGES[3].payloads(), PayloadType.CERTREQ)
     assert request == b"\4" + certificate.issuer.public_bytes()
+
+
+def test_why_such_an_old_certificate_is_refused_today() -> None:
+    (certificate,) = read_certificates(decrypted()[0])
+    trust = Trust((authority().certificate,))
+    with pytest.raises(NotifyError) as refusal:
+        trust.verify(certificate, (), OF_CLIENTS, certificate.not_valid_before_utc)
+    assert refusal.value.why.endswith("is signed with MD5 or SHA-1")
