@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -42,6 +42,14 @@ _KNOWN_CRL_EXTENSIONS: Final = (x509.CRLNumber, x509.AuthorityKeyIdentifier)
 Value = TypeVar("Value")
 
 
+class SignedList(NamedTuple):
+    """A revocation list with its date. Authorities may share a name, each has its own key."""
+
+    signer: Certificate
+    updated: datetime
+    revocation: RevocationList
+
+
 def read_credentials(
     section: Section,
     certificate: Path,
@@ -61,8 +69,8 @@ def read_credentials(
         section.error("certificate", "needs authorities: add for example 'client_ca: ca.pem'")
     authorities: list[Certificate] = []
     for file in client_ca:
-        found = _read(section, "client_ca", file, _certificates) or ()
-        authorities += [entry for entry in found if _is_authority(section, file, entry)]
+        entries = _read(section, "client_ca", file, _certificates) or ()
+        authorities += [entry for entry in entries if _is_authority(section, file, entry)]
     revocations = [
         _read(section, "crl", file, lambda content: _revocations(content, authorities))
         for file in crl
@@ -76,11 +84,12 @@ def read_credentials(
             "private_key", "is not the key of the first certificate in the file of 'certificate'"
         )
         return None
-    newest: dict[x509.Name, tuple[datetime, RevocationList]] = {}
-    for update, revocation in (pair for pair in revocations if pair is not None):
-        if revocation.issuer not in newest or newest[revocation.issuer][0] < update:
-            newest[revocation.issuer] = update, revocation
-    trust = Trust(tuple(authorities), tuple(revocation for _, revocation in newest.values()))
+    newest: dict[Certificate, SignedList] = {}
+    for found in filter(None, revocations):
+        other = newest.setdefault(found.signer, found)
+        if other.updated < found.updated:
+            newest[found.signer] = found
+    trust = Trust(tuple(authorities), tuple(found.revocation for found in newest.values()))
     credentials = Credentials(chain, key, trust, calendar)
     _warn_of_dates(section, credentials)
     _warn_of_usage(section, chain)
@@ -178,8 +187,8 @@ def _private_key(content: bytes) -> rsa.RSAPrivateKey:
     return key
 
 
-def _revocations(content: bytes, authorities: list[Certificate]) -> tuple[datetime, RevocationList]:
-    """Return a revocation list and its date, once its signature is verified."""
+def _revocations(content: bytes, authorities: list[Certificate]) -> SignedList:
+    """Return a revocation list, once its signature is verified."""
     try:
         if content.lstrip().startswith(b"-----"):
             found = x509.load_pem_x509_crl(content)
@@ -195,12 +204,13 @@ def _revocations(content: bytes, authorities: list[Certificate]) -> tuple[dateti
         raise Expected("a revocation list in PEM or DER") from error
     if unknown:
         raise Expected(f"a complete revocation list, not one with {', '.join(unknown)},")
-    if not any(_has_signed(authority, found) for authority in authorities):
+    signer = next((entry for entry in authorities if _has_signed(entry, found)), None)
+    if signer is None:
         raise Expected(
             f"a revocation list of an authority in 'client_ca', not of {name_of(found.issuer)},"
         )
     revocation = RevocationList(found.issuer, serial_numbers, found.next_update_utc)
-    return found.last_update_utc, revocation
+    return SignedList(signer, found.last_update_utc, revocation)
 
 
 def _has_signed(authority: Certificate, revocations: x509.CertificateRevocationList) -> bool:

@@ -149,6 +149,18 @@ def test_the_newest_list_of_an_authority_counts(files: Files) -> None:
     assert revocation.serial_numbers == {client_certificate().serial_number}
 
 
+def test_an_authority_with_a_new_key_has_two_lists(files: Files) -> None:
+    """What it revoked under its old key stays revoked."""
+    renewed = Authority(key="renewed")
+    new = renewed.revoke(last=TODAY).public_bytes(Encoding.DER)
+    credentials = files.credentials(
+        {"ca.pem": pem(authority().certificate, renewed.certificate), "new.crl": new},
+        crl=["ca.crl", "new.crl"],
+    )
+    old, _ = credentials.trust.revocations
+    assert old.serial_numbers == {client_certificate().serial_number}
+
+
 def test_a_trusted_certificate_needs_no_lists(files: Files) -> None:
     assert files.credentials(without=["crl"]).trust.revocations == ()
 
