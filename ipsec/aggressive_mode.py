@@ -23,8 +23,17 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from ipsec import vendor
+from ipsec.authentication import KeyProof, read_identification
 from ipsec.checks import known
-from ipsec.constants import IKE_PORT, ExchangeType, Flags, IdType, NotifyType, PayloadType
+from ipsec.constants import (
+    IKE_PORT,
+    AuthenticationMethod,
+    ExchangeType,
+    Flags,
+    IdType,
+    NotifyType,
+    PayloadType,
+)
 from ipsec.errors import NotifyError
 from ipsec.events import Negotiation
 from ipsec.exchange import Incoming
@@ -34,13 +43,13 @@ from ipsec.main_mode import (
     Received,
     State,
     Transitions,
-    read_identification,
     says_initial_contact,
     step,
     vendor_ids,
 )
 from ipsec.message import COOKIE_LENGTH, NO_COOKIE, Cookies, Payload, Payloads
 from ipsec.natt import Nat, float_ports
+from ipsec.payloads import Identification
 from ipsec.phase1_keys import NONCE_LENGTH, KeyExchange, read_nonce, shared_secret
 from ipsec.policy import choose_ike
 from ipsec.proposals import SecurityAssociation
@@ -51,6 +60,9 @@ AGGRESSIVE_MODE: Final = "aggressive mode"
 
 GROUP_ID_TYPES: Final = (IdType.FQDN, IdType.USER_FQDN, IdType.KEY_ID)
 """How clients write the name of a group: Apple and Cisco as KEY_ID, Android as any of them."""
+
+
+METHODS: Final = (AuthenticationMethod.PRE_SHARED_KEY,)
 
 
 class AggressiveMode(MainMode):
@@ -73,13 +85,14 @@ class AggressiveMode(MainMode):
         group = suites[0].group
         self._agreement = KeyAgreement.generate(group, self._entropy)
         self._nonce = self._entropy(NONCE_LENGTH)
+        identity = self._config.identity or Identification.of_address(self.path.local.host)
         self.state = State.SA_SENT
         return self._clear(
             [
-                self._offer([suite for suite in suites if suite.group == group]),
+                self._offer(METHODS, [suite for suite in suites if suite.group == group]),
                 Payload(PayloadType.KE, self._agreement.public),
                 Payload(PayloadType.NONCE, self._nonce),
-                Payload(PayloadType.ID, self._own_identity()),
+                Payload(PayloadType.ID, identity.build()),
                 *vendor_ids(vendor.offer()),
             ]
         )
@@ -94,7 +107,9 @@ class AggressiveMode(MainMode):
         identity = read_identification(payloads.the(PayloadType.ID))
         self.extensions = vendor.read(payloads.all(PayloadType.VENDOR))
         self._sai_b = payloads.the(PayloadType.SA)
-        choice = choose_ike(SecurityAssociation.parse(Reader(self._sai_b)), self._config.policy)
+        choice = choose_ike(
+            SecurityAssociation.parse(Reader(self._sai_b)), self._config.policy, METHODS
+        )
         g_xi, ni = payloads.the(PayloadType.KE), read_nonce(payloads)
         agreement = KeyAgreement.generate(choice.offer.suite.group, self._entropy)
         g_xy = shared_secret(agreement, g_xi)
@@ -102,7 +117,7 @@ class AggressiveMode(MainMode):
         self.offer, self.identity = choice.offer, identity
         self._nonce = self._entropy(NONCE_LENGTH)
         self._exchange = KeyExchange(g_xi, agreement.public, ni, self._nonce, g_xy)
-        self._derive(self._config.groups[identity.data])
+        self._derive(KeyProof(self._config.groups[identity.data]))
         id_r, hash_r = self._identity_payloads()
         # racoon passes over NAT-D before it has seen the vendor id.
         return self._clear(
@@ -136,7 +151,7 @@ class AggressiveMode(MainMode):
         agreement = known(self._agreement)
         g_xy = shared_secret(agreement, g_xr)
         self._exchange = KeyExchange(agreement.public, g_xr, self._nonce, nr, g_xy)
-        self._derive(self._config.preshared_keys(self.path.peer.host)[0])
+        self._derive(KeyProof(self._config.preshared_keys(self.path.peer.host)[0]))
         id_b = payloads.the(PayloadType.ID)
         self._verify(payloads, id_b)
         self.identity = read_identification(id_b)

@@ -12,6 +12,7 @@ from ipsec.constants import (
     GroupDescription,
     HashAlgorithm,
 )
+from ipsec.credentials import Credentials
 from ipsec.offers import IkeSuite
 from ipsec.payloads import Identification
 from ipsec.policy import DEFAULT, Policy
@@ -51,8 +52,10 @@ ESP_OFFERS = (
 class IkeConfig:
     """Settings of one Ike; all times in seconds.
 
+    `credentials` are for peers with certificates; None: there are none.
+
     `identity` is what we say who we are; None means the address that the peer sent to, which
-    is what clients expect that dial an address we own.
+    is what clients expect that dial an address we own, or with certificates the subject of ours.
 
     `groups` are the keys for Aggressive Mode, by what the initiator calls itself; without any it
     is refused. As initiator we use it if `aggressive`, as `identity`.
@@ -96,3 +99,4 @@ class IkeConfig:
     fragment_limit: int = 576 - 28
     retransmission: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
     replay_window: int = 64
+    credentials: Credentials | None = field(default=None, repr=False)

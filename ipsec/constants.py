@@ -200,6 +200,22 @@ class AuthenticationMethod(OpenEnum):
     XAUTH_RESP_RSA = 65006
 
 
+class CertificateEncoding(OpenEnum):
+    """What a CERT payload holds, or a CERTREQ payload asks for: RFC 2408 section 3.9."""
+
+    NONE = 0
+    PKCS7 = 1
+    PGP = 2
+    DNS_SIGNED_KEY = 3
+    X509_SIGNATURE = 4
+    X509_KEY_EXCHANGE = 5
+    KERBEROS_TOKENS = 6
+    CRL = 7
+    ARL = 8
+    SPKI = 9
+    X509_ATTRIBUTE = 10
+
+
 class GroupDescription(OpenEnum):
     """Diffie-Hellman groups: RFC 2409 section 6, RFC 3526, RFC 5903."""
 

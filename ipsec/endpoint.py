@@ -120,9 +120,10 @@ class Ike:
         """Call the peer at `path.peer` and agree on a pair of SAs; return the peer's number.
 
         PeerAuthenticated, SaInstalled and SaConfirmed follow, or NegotiationFailed and
-        PeerClosed. Raises LocalError without a pre-shared key for the peer.
+        PeerClosed. Raises LocalError without a pre-shared key for the peer or a certificate.
         """
-        if not self._context.config.preshared_keys(path.peer.host):
+        config = self._context.config
+        if config.credentials is None and not config.preshared_keys(path.peer.host):
             raise LocalError(f"no pre-shared key for {path.peer.host}")
         number = self._peers.new_id()
         self._main_modes.start(path, number, now)
@@ -157,9 +158,12 @@ class Ike:
             self.close_peer(peer, now)
 
     def replace_credentials(self, config: IkeConfig) -> None:
-        """Authenticate by the keys of `config` from the next handshake on; all else stays."""
+        """Authenticate by the keys and certificates of `config` from the next handshake on."""
         self._context.config = replace(
-            self._context.config, preshared_keys=config.preshared_keys, groups=config.groups
+            self._context.config,
+            preshared_keys=config.preshared_keys,
+            groups=config.groups,
+            credentials=config.credentials,
         )
 
     # Time, and what goes out.

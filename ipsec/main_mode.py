@@ -1,6 +1,6 @@
-"""Main Mode with pre-shared keys: six messages, both roles.
+"""Main Mode: six messages, both roles.
 
-How this works (RFC 2409 sections 5 and 5.4, RFC 3947 section 3.2):
+How this works (RFC 2409 sections 5, 5.1 and 5.4, RFC 3947 section 3.2):
 
     initiator                            responder
     1  SA, VID...                 -->                              algorithms are offered
@@ -10,23 +10,25 @@ How this works (RFC 2409 sections 5 and 5.4, RFC 3947 section 3.2):
     5  {ID, HASH_I}               -->                              identities are proven
                                   <--  6  {ID, HASH_R}
 
-{} is encrypted. A responder keeps little after message 1, computes Diffie-Hellman when it has
-message 3 and the keys when it has message 5, which is also when a wrong pre-shared key shows:
-the message decrypts to nonsense. An initiator that found NAT sends message 5 to port 4500 and
-stays there (RFC 3947 section 4).
+With signatures (authentication.py) CERTREQ payloads follow the nonces, and CERT and SIG payloads
+take the place of HASH. {} is encrypted. A responder keeps little after message 1, computes
+Diffie-Hellman when it has message 3 and the keys when it has message 5, which is also when a
+wrong pre-shared key shows: the message decrypts to nonsense. An initiator that found NAT sends
+message 5 to port 4500 and stays there (RFC 3947 section 4).
 """
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import product
 from typing import ClassVar, Final, TypeVar
 
-from ipsec import natt, vendor
+from ipsec import authentication, natt, vendor
+from ipsec.authentication import Authentication
 from ipsec.checks import known
-from ipsec.config import IkeConfig, PresharedKey
+from ipsec.config import IkeConfig
 from ipsec.constants import (
     IKE_PORT,
-    NATT_PORT,
-    PROTOCOL_UDP,
+    AuthenticationMethod,
     ExchangeType,
     Flags,
     NotifyType,
@@ -86,6 +88,7 @@ class MainMode:
 
     __slots__ = (
         "_agreement",
+        "_authentication",
         "_config",
         "_entropy",
         "_exchange",
@@ -134,6 +137,7 @@ class MainMode:
         self.last = LastMessages()
         self._sai_b = b""
         self._agreement: KeyAgreement | None = None
+        self._authentication: Authentication | None = None
         self._nonce = b""
         self._exchange: KeyExchange | None = None
         self._keys: Phase1Keys | None = None
@@ -168,8 +172,11 @@ class MainMode:
     def start(self, initial_contact: bool) -> bytes:
         """Return message 1. With `initial_contact`, message 5 will say that we have no SAs."""
         self.initial_contact = initial_contact
+        methods = authentication.methods(self._config, self.path.peer.host)
         self.state = State.SA_SENT
-        return self._clear([self._offer(self._config.ike_offers), *vendor_ids(vendor.offer())])
+        return self._clear(
+            [self._offer(methods, self._config.ike_offers), *vendor_ids(vendor.offer())]
+        )
 
     def receive(self, message: Incoming) -> bytes | None:
         """Take a message of the peer and return the answer, if there is one.
@@ -192,7 +199,9 @@ class MainMode:
     def _answer_sa(self, message: Incoming) -> bytes:
         self.extensions = vendor.read(message.payloads.all(PayloadType.VENDOR))
         self._sai_b = message.payloads.the(PayloadType.SA)
-        choice = choose_ike(SecurityAssociation.parse(Reader(self._sai_b)), self._config.policy)
+        methods = authentication.methods(self._config, message.path.peer.host)
+        offered = SecurityAssociation.parse(Reader(self._sai_b))
+        choice = choose_ike(offered, self._config.policy, methods)
         self.cookies = Cookies(self.cookies.initiator, self._entropy(COOKIE_LENGTH))
         self.offer = choice.offer
         answer = Payload(PayloadType.SA, choice.answer().build())
@@ -206,11 +215,13 @@ class MainMode:
         self._nonce = self._entropy(NONCE_LENGTH)
         return self._key_exchange_message(self._agreement.public)
 
-    def _offer(self, suites: Sequence[IkeSuite]) -> Payload:
+    def _offer(
+        self, methods: Sequence[AuthenticationMethod], suites: Sequence[IkeSuite]
+    ) -> Payload:
         """Return the SA payload of message 1."""
         transforms = tuple(
-            ike_transform(number, suite, self._config.ike_lifetime)
-            for number, suite in enumerate(suites, 1)
+            ike_transform(number, suite, self._config.ike_lifetime, method)
+            for number, (method, suite) in enumerate(product(methods, suites), 1)
         )
         proposal = Proposal(1, ProtocolId.ISAKMP, b"", transforms)
         self._sai_b = SecurityAssociation((proposal,)).build()
@@ -246,11 +257,12 @@ class MainMode:
         self._find_nat(message)
         if self.nat.found and self.path.local.port == IKE_PORT:
             self.path = natt.float_ports(self.path)
-        self._derive(self._config.preshared_keys(self.path.peer.host)[0])
+        self._derive(self._candidates(self.path)[0])
         return self._encrypted(self._identity_payloads() + self._contact_payloads())
 
     def _key_exchange_message(self, public: bytes) -> bytes:
         payloads = [Payload(PayloadType.KE, public), Payload(PayloadType.NONCE, self._nonce)]
+        payloads += authentication.requests(known(self.offer).method, self._config)
         return self._clear(payloads + self._nat_d_payloads())
 
     def _nat_d_payloads(self) -> list[Payload]:
@@ -276,10 +288,10 @@ class MainMode:
     # Messages 5 and 6.
 
     def _answer_id(self, message: Incoming) -> bytes:
-        keys = self._config.preshared_keys(message.path.peer.host)
+        candidates = self._candidates(message.path)
         faults: list[NotifyError] = []
-        for key in keys:
-            self._derive(key)
+        for candidate in candidates:
+            self._derive(candidate)
             try:
                 payloads = self._read_identity(message)
             except NotifyError as error:
@@ -289,23 +301,25 @@ class MainMode:
             self.path = message.path
             return self._encrypted(self._identity_payloads())
         self.failures += 1
-        raise _fault_of(keys, faults)
+        raise _fault_of(candidates, faults)
 
     def _conclude(self, message: Incoming) -> None:
         self._read_identity(message)
 
-    def _derive(self, key: PresharedKey) -> None:
-        self._keys = Phase1Keys(self.suite, self.cookies, known(self._exchange), key.secret)
-        self.iv, self.key = self._keys.first_iv, key.name
+    def _candidates(self, path: Path) -> list[Authentication]:
+        method, host = known(self.offer).method, path.peer.host
+        return authentication.candidates(method, self._config, host, self.initiator)
 
-    def _own_identity(self) -> bytes:
-        identity = self._config.identity or Identification.of_address(self.path.local.host)
-        return identity.build()
+    def _derive(self, candidate: Authentication) -> None:
+        self._authentication = candidate
+        self._keys = Phase1Keys(self.suite, self.cookies, known(self._exchange), candidate.psk)
+        self.iv, self.key = self._keys.first_iv, candidate.name
 
     def _identity_payloads(self) -> list[Payload]:
-        id_b = self._own_identity()
-        proof = self.keys.proof(self.initiator, self._sai_b, id_b)
-        return [Payload(PayloadType.ID, id_b), Payload(PayloadType.HASH, proof)]
+        how = known(self._authentication)
+        id_b = (self._config.identity or how.identity(self.path.local.host)).build()
+        digest = self.keys.proof(self.initiator, self._sai_b, id_b)
+        return [Payload(PayloadType.ID, id_b), *how.prove(digest)]
 
     def _contact_payloads(self) -> list[Payload]:
         """Return INITIAL-CONTACT, if it is to be said."""
@@ -317,22 +331,14 @@ class MainMode:
 
     def _read_identity(self, message: Incoming) -> Payloads:
         """Take the peer's identity, if it is proven. Raises NotifyError."""
+        how = known(self._authentication)
         try:
             payloads, iv = self.keys.protection.open(message.header, message.body, self.iv)
-            id_b, proof = payloads.the(PayloadType.ID), payloads.the(PayloadType.HASH)
+            id_b = payloads.the(PayloadType.ID)
+            digest = self.keys.proof(not self.initiator, self._sai_b, id_b)
+            self.identity = how.verify(digest, id_b, payloads)
         except DecodeError as error:
-            raise NotifyError(
-                NotifyType.PAYLOAD_MALFORMED,
-                "the pre-shared key differs: the proof of identity cannot be decrypted",
-                "set the same pre-shared key on client and server",
-            ) from error
-        if not self.keys.proves(proof, not self.initiator, self._sai_b, id_b):
-            raise NotifyError(
-                NotifyType.INVALID_HASH_INFORMATION,
-                "the proof of identity does not fit what was negotiated",
-                "something between client and server changes their messages",
-            )
-        self.identity = read_identification(id_b)
+            raise how.undecipherable() from error
         self.iv = iv
         return payloads
 
@@ -387,23 +393,23 @@ def _recognise(payloads: Payloads) -> Received:
     raise DropError(Drop.UNEXPECTED)
 
 
-def _fault_of(keys: Sequence[PresharedKey], faults: Sequence[NotifyError]) -> NotifyError:
-    """Return what is wrong with message 5, of which each key has found a fault.
+def _fault_of(candidates: Sequence[Authentication], faults: Sequence[NotifyError]) -> NotifyError:
+    """Return what is wrong with message 5, of which each candidate has found a fault.
 
     A key that decrypts it is the peer's, and knows best.
     """
-    if not keys:
+    if not candidates:
         why = "there is no pre-shared key for this address"
         return NotifyError(NotifyType.AUTHENTICATION_FAILED, why)
     wrong_key = NotifyType.PAYLOAD_MALFORMED
     for fault in faults:
-        if len(keys) == 1 or fault.code != wrong_key:
+        if len(candidates) == 1 or fault.code != wrong_key:
             return fault
     return NotifyError(
         wrong_key,
-        f"the pre-shared key is none of the {len(keys)} that are accepted: "
+        f"the pre-shared key is none of the {len(candidates)} that are accepted: "
         "the proof of identity cannot be decrypted",
-        f"set one of these keys on the client: {', '.join(key.name for key in keys)}",
+        f"set one of these keys on the client: {', '.join(each.name for each in candidates)}",
     )
 
 
@@ -418,14 +424,3 @@ def says_initial_contact(payloads: Payloads) -> bool:
         notification.type == NotifyType.INITIAL_CONTACT
         for notification in read_notifications(payloads.all(PayloadType.NOTIFY))
     )
-
-
-def read_identification(body: bytes) -> Identification:
-    """Return a phase-1 identity, which names no other port than IKE's (RFC 2407 4.6.2)."""
-    try:
-        identity = Identification.parse(Reader(body))
-    except DecodeError as error:
-        raise NotifyError(NotifyType.INVALID_ID_INFORMATION, str(error)) from error
-    if identity.protocol not in (0, PROTOCOL_UDP) or identity.port not in (0, IKE_PORT, NATT_PORT):
-        raise NotifyError(NotifyType.INVALID_ID_INFORMATION, f"identity {identity}")
-    return identity

@@ -136,15 +136,20 @@ def read_lifetimes(
     return {} if read is None else read[1]
 
 
-def ike_transform(number: int, suite: IkeSuite, seconds: int) -> Transform:
-    """Return the phase-1 transform that offers `suite` with a pre-shared key."""
+def ike_transform(
+    number: int,
+    suite: IkeSuite,
+    seconds: int,
+    method: AuthenticationMethod = AuthenticationMethod.PRE_SHARED_KEY,
+) -> Transform:
+    """Return the phase-1 transform that offers `suite` with this method of authentication."""
     attributes = [Attribute.short(IkeAttribute.ENCRYPTION_ALGORITHM, suite.cipher)]
     if suite.key_bits:
         attributes.append(Attribute.short(IkeAttribute.KEY_LENGTH, suite.key_bits))
     attributes += [
         Attribute.short(IkeAttribute.HASH_ALGORITHM, suite.hash),
         Attribute.short(IkeAttribute.GROUP_DESCRIPTION, suite.group),
-        Attribute.short(IkeAttribute.AUTHENTICATION_METHOD, AuthenticationMethod.PRE_SHARED_KEY),
+        Attribute.short(IkeAttribute.AUTHENTICATION_METHOD, method),
         Attribute.short(IkeAttribute.LIFE_TYPE, LifeType.SECONDS),
         Attribute.long(IkeAttribute.LIFE_DURATION, seconds),
     ]

@@ -6,7 +6,7 @@ vendor id and NAT-D payloads are plain octets and need no codec.
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self
 
@@ -26,12 +26,16 @@ def address_type(address: IPv4Address | IPv6Address) -> IdType:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """RFC 2407 section 4.6.2: who somebody is (phase 1) or which traffic is meant (phase 2)."""
+    """RFC 2407 section 4.6.2: who somebody is (phase 1) or which traffic is meant (phase 2).
+
+    `name` says for people what `data` does not: a distinguished name, once it is read.
+    """
 
     type: IdType
     protocol: int
     port: int
     data: bytes
+    name: str = field(default="", compare=False)
 
     @classmethod
     def of_address(cls, host: str, protocol: int = 0, port: int = 0) -> Self:
@@ -58,7 +62,7 @@ class Identification:
         return str(ip_address(self.data)) if self.type in ADDRESS_LENGTHS else None
 
     def __str__(self) -> str:
-        name = self.address
+        name = self.name or self.address
         if name is None:
             data = self.data[:NAME_LENGTH]
             text = data.decode("ascii", "backslashreplace")

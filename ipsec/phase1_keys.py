@@ -49,16 +49,20 @@ class KeyExchange:
 
 
 class Phase1Keys:
-    """What follows from a key exchange and a pre-shared key."""
+    """What follows from a key exchange and, unless that is None, a pre-shared key."""
 
     __slots__ = ("_exchange", "_skeyid", "_suite", "cookies", "first_iv", "protection")
 
     def __init__(
-        self, suite: IkeSuite, cookies: Cookies, exchange: KeyExchange, psk: bytes
+        self, suite: IkeSuite, cookies: Cookies, exchange: KeyExchange, psk: bytes | None
     ) -> None:
         self._suite = suite
         self._exchange = exchange
-        self._skeyid = keymat.skeyid_psk(suite.hash, psk, exchange.ni, exchange.nr)
+        ni, nr = exchange.ni, exchange.nr
+        if psk is None:
+            self._skeyid = keymat.skeyid_signatures(suite.hash, ni, nr, exchange.g_xy)
+        else:
+            self._skeyid = keymat.skeyid_psk(suite.hash, psk, ni, nr)
         keys = Skeyid.derive(suite.hash, self._skeyid, exchange.g_xy, *cookies)
         self.cookies = cookies
         self.protection = Protection(cookies, suite, keys)

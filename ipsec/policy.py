@@ -3,10 +3,12 @@
 Among the offers that we understand the policy decides by its own order, not by the peer's. So
 it is here that the strongest group wins, and that SHA-1 wins over SHA2-256 in ESP: old Android
 truncates SHA2-256 to 96 bits and all others to 128 (RFC 4868), and no message tells them apart.
+Signatures win over pre-shared keys: who offers both has a certificate, and a key that all clients
+share proves less (RFC 3193 section 5.1.4).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
@@ -39,6 +41,9 @@ SPI_LENGTH: Final = 4
 MAX_OFFERS: Final = 64
 """So many transforms of one offer are reported in events."""
 
+METHODS: Final = (AuthenticationMethod.RSA_SIGNATURES, AuthenticationMethod.PRE_SHARED_KEY)
+"""The methods of authentication that there are, in the order of our preference."""
+
 MAX_OFFERS_NAMED: Final = 20
 """So many offers are listed in the log line of a failure."""
 
@@ -68,7 +73,7 @@ class Policy:
 
     def ike_rank(self, offer: IkeOffer | None) -> int | None:
         """Return the place of a phase-1 offer in the order, or None if it is not accepted."""
-        if offer is None or offer.method is not AuthenticationMethod.PRE_SHARED_KEY:
+        if offer is None or offer.method not in METHODS:
             return None
         return self.ike_ranks.get(offer.suite)
 
@@ -113,18 +118,28 @@ class EspChoice:
         return int.from_bytes(self.proposal.spi, "big")
 
 
-def choose_ike(sa: SecurityAssociation, policy: Policy) -> IkeChoice:
-    """Return the best of a phase-1 offer. Raises NotifyError (NO-PROPOSAL-CHOSEN)."""
-    best: tuple[int, IkeChoice] | None = None
+def choose_ike(
+    sa: SecurityAssociation,
+    policy: Policy,
+    methods: Collection[AuthenticationMethod] = (AuthenticationMethod.PRE_SHARED_KEY,),
+) -> IkeChoice:
+    """Return the best of a phase-1 offer, by method first, of which only `methods` are taken.
+
+    Raises NotifyError (NO-PROPOSAL-CHOSEN).
+    """
+    best: tuple[tuple[int, int], IkeChoice] | None = None
     seen = []
     for proposal, transform in _transforms(sa, ProtocolId.ISAKMP):
         offer = read_ike_offer(transform)
         seen.append(offer)
-        rank = policy.ike_rank(offer)
-        if offer is not None and rank is not None and (best is None or rank < best[0]):
+        suite_rank = policy.ike_rank(offer)
+        if offer is None or suite_rank is None or offer.method not in methods:
+            continue
+        rank = METHODS.index(offer.method), suite_rank
+        if best is None or rank < best[0]:
             best = rank, IkeChoice(proposal, transform, offer)
     if best is None:
-        raise _no_proposal_chosen(seen, policy, _ike_hint(seen, policy))
+        raise _no_proposal_chosen(seen, policy, _ike_hint(seen, policy, methods))
     return best[1]
 
 
@@ -191,10 +206,14 @@ def _no_proposal_chosen(
     return NotifyError(NotifyType.NO_PROPOSAL_CHOSEN, why, hint)
 
 
-def _ike_hint(seen: Sequence[IkeOffer | None], policy: Policy) -> str:
+def _ike_hint(
+    seen: Sequence[IkeOffer | None], policy: Policy, methods: Collection[AuthenticationMethod]
+) -> str:
     offers = [offer for offer in seen if offer is not None]
-    if all(offer.method is not AuthenticationMethod.PRE_SHARED_KEY for offer in offers):
-        return "choose authentication by pre-shared key on the client"
+    if all(offer.method not in methods for offer in offers):
+        if AuthenticationMethod.PRE_SHARED_KEY in methods:
+            return "choose a pre-shared key on the client, or set ipsec.certificate on the server"
+        return "choose a certificate on the client, or set ipsec.psk_file on the server"
     for other in POLICIES.values():
         if any(offer.suite in other.ike_ranks for offer in offers):
             return f"the proposals {other.name!r} would accept this client"

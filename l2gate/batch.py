@@ -9,6 +9,7 @@ the packet was addressed to (IP_PKTINFO; IPV6_PKTINFO of RFC 3542), also on a wi
 import ctypes
 import socket
 from collections.abc import Callable, Sequence
+from mmap import mmap
 from struct import Struct
 from typing import Final, Protocol
 
@@ -16,8 +17,9 @@ from ipsec.path import Address, Path
 
 BATCH: Final = 48
 """Datagrams in a batch, at most: enough to make the call cheap, few enough to stay in cache."""
-SLOT: Final = 10240
-"""Octets of a datagram, at most: as large as an IKE message with certificates gets."""
+SLOT: Final = 65 << 10
+"""Octets of a datagram: room for the longest that there are, which IKE with certificates can send.
+No power of two, so that slots do not compete for the same lines of the cache."""
 
 IP_PKTINFO: Final = 8
 """From <linux/in.h>; Python 3.11 has no name for it."""
@@ -42,8 +44,7 @@ class Receiver(Protocol):
     def receive(self) -> Sequence[tuple[bytes, Path]]:
         """Return at most BATCH datagrams; fewer mean that no more were there.
 
-        What is longer than SLOT comes cut, and fails the checks of whoever reads it. Never
-        blocks and never raises.
+        Never blocks and never raises.
         """
 
 
@@ -95,7 +96,8 @@ class Recvmmsg:
         self._port = port
         self._decode = _ipv6_path if sock.family == socket.AF_INET6 else _ipv4_path
         self._paths: dict[bytes, Path] = {}
-        data, origins = bytearray(BATCH * SLOT), bytearray(BATCH * _ORIGIN)
+        # Of memory that is mapped, only pages in use are there.
+        data, origins = mmap(-1, BATCH * SLOT), bytearray(BATCH * _ORIGIN)
         self._data, self._origins = memoryview(data), memoryview(origins)
         data_address = ctypes.addressof(ctypes.c_char.from_buffer(data))
         name = ctypes.addressof(ctypes.c_char.from_buffer(origins))

@@ -189,7 +189,7 @@ class Gateway:
         return ended
 
     def replace_credentials(self, configuration: Configuration) -> None:
-        """Authenticate clients by other keys from their next handshake on; sessions go on."""
+        """Authenticate clients by other keys and certificates from their next handshake on."""
         self.ike.replace_credentials(ike_config(configuration))
         self.keys.replace(key_names(configuration.ipsec))
 

@@ -143,8 +143,9 @@ class Offer:
     """What some clients offer: transforms of both phases in their order.
 
     `esp` is empty where no client with this offer came as far as quick mode. `accepted` names
-    the proposals (`ipsec.proposals`) under which both phases would succeed. `proven` says that
-    a client who has the pre-shared key offered it. `last` is a time as in Attempt.
+    the proposals (`ipsec.proposals`) under which both phases would succeed, for a server that has
+    what the offer is authenticated by. `proven` says that a client who has the pre-shared key
+    offered it. `last` is a time as in Attempt.
     """
 
     client: str

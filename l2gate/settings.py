@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from ipsec.authentication import BY_CERTIFICATE
 from ipsec.config import IkeConfig, PresharedKey, PresharedKeys
 from ipsec.constants import IdType
 from ipsec.payloads import Identification
@@ -34,6 +35,7 @@ def ike_config(configuration: Configuration) -> IkeConfig:
         dpd_interval=ipsec.dpd_interval,
         half_open_limit=ipsec.max_half_open,
         peer_limit=configuration.server.max_sessions,
+        credentials=ipsec.credentials,
     )
 
 
@@ -61,11 +63,14 @@ def link_config(configuration: Configuration) -> LinkConfig:
 
 
 def key_names(ipsec: IpsecSettings) -> list[str]:
-    """Return the names of all pre-shared keys, in the order of the configuration."""
+    """Return the names of all pre-shared keys in the order of the configuration, then the
+    certificates' one.
+    """
     keys = _in_force(ipsec.psk, ipsec.psk_next, "")
     for entry in ipsec.keys:
         keys += _in_force(entry.psk, entry.psk_next, f" {entry}")
-    return [key.name for key in keys]
+    names = [key.name for key in keys]
+    return names if ipsec.credentials is None else [*names, BY_CERTIFICATE]
 
 
 def _preshared_keys(ipsec: IpsecSettings) -> PresharedKeys:

@@ -8,6 +8,7 @@ import pytest
 
 from aaa import leases, lockout, totp
 from ipsec import (
+    certificates,
     exchange,
     foreign,
     fragmentation,
@@ -17,6 +18,7 @@ from ipsec import (
     message,
     peers,
     policy,
+    trust,
 )
 from ipsec.config import IkeConfig
 from l2gate import (
@@ -54,6 +56,8 @@ CODE = {
     "a message in fragments": fragmentation.MAX_MESSAGE,
     "time for all fragments of a message": fragmentation.REASSEMBLY_TIME,
     "repeated answers to one message": exchange.MAX_REPEATED_ANSWERS,
+    "certificates in a message": certificates.MAX_CERTIFICATES,
+    "certificates from a client's to that of its authority": trust.MAX_PATH,
     "payloads in a message": message.MAX_PAYLOADS,
     "ISAKMP SAs of a peer": peers.MAX_ISAKMP_SAS,
     "pairs of ESP SAs of a peer": peers.MAX_PAIRS,

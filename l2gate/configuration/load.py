@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from aaa import Directory, User
 from l2gate.configuration.departments import AddressPlan, read_departments, read_users
@@ -13,6 +15,9 @@ from l2gate.configuration.model import AuthenticationMethod, Configuration, PppS
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
+
+if TYPE_CHECKING:
+    from ipsec.credentials import Calendar
 
 FURTHER_FILES = "conf.d"
 
@@ -25,29 +30,41 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
+def today() -> datetime:
+    """Return the date and time, of which certificates are a matter."""
+    return datetime.now(UTC)
+
+
 def load(
     path: Path,
     own_networks: Sequence[IPv4Network] = (),
     instead: Mapping[Path, str] = MappingProxyType({}),
+    calendar: "Calendar" = today,
 ) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
 
     `own_networks` are the networks that this server is in without us; no pool may overlap them.
-    `instead` has the texts of files that are to be read as if they had these.
+    `instead` has the texts of files that are to be read as if they had these. `calendar` says
+    until when certificates are good, now and while the server runs.
     Raises ConfigurationError with every mistake of all files; where one is not YAML at all,
     with what keeps the files from being read.
     """
     with without_collector():
-        return _load(path, own_networks, instead)
+        return _load(path, own_networks, instead, calendar)
 
 
-def _load(path: Path, own_networks: Sequence[IPv4Network], instead: Mapping[Path, str]) -> Loaded:
+def _load(
+    path: Path,
+    own_networks: Sequence[IPv4Network],
+    instead: Mapping[Path, str],
+    calendar: "Calendar",
+) -> Loaded:
     problems = Problems()
     files = [read_yaml(file, problems, instead.get(file)) for file in files_of(path)]
     if problems.errors:
         raise ConfigurationError(problems.errors)
     server = read_server(_only(files, "server"))
-    ipsec = read_ipsec(_only(files, "ipsec"))
+    ipsec = read_ipsec(_only(files, "ipsec"), server.name, calendar)
     l2tp = read_l2tp(_only(files, "l2tp"))
     ppp = read_ppp(_only(files, "ppp"))
     lockout = read_lockout(_only(files, "lockout"))

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aaa import Directory, Limits
+
+if TYPE_CHECKING:
+    from ipsec.credentials import Credentials
 
 
 class Proposals(Enum):
@@ -62,12 +66,13 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True)
 class IpsecSettings:
-    """IKE and ESP.
+    """IKE and ESP. `psk` and `credentials` may be None, but not both.
 
     `psk` and `psk_next` are for all clients whose address has no key of its own in `keys`.
     `identity` is what the server calls itself in main mode: an address or a domain name, or
     None for the address that the client reached. `dpd_interval` (seconds) is None where dead
     peers are not to be asked for. `max_half_open` bounds the main modes that are not finished.
+    `credentials` can be others after a reload, and are left out where settings are compared.
     """
 
     psk: bytes | None = field(repr=False)
@@ -78,10 +83,17 @@ class IpsecSettings:
     max_half_open: int
     psk_next: bytes | None = field(default=None, repr=False)
     keys: tuple[KeySettings, ...] = ()
+    credentials: "Credentials | None" = field(default=None, repr=False)
 
     def with_credentials(self, other: "IpsecSettings") -> "IpsecSettings":
-        """Return these settings with the keys of others."""
-        return replace(self, psk=other.psk, psk_next=other.psk_next, keys=other.keys)
+        """Return these settings with the keys and certificates of others."""
+        return replace(
+            self,
+            psk=other.psk,
+            psk_next=other.psk_next,
+            keys=other.keys,
+            credentials=other.credentials,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Every key is described in docs/configuration.md; a test compares the two.
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aaa import Limits
 from l2gate.configuration import values
@@ -21,6 +22,9 @@ from l2gate.configuration.model import (
 )
 from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Section
+
+if TYPE_CHECKING:
+    from ipsec.credentials import Calendar
 
 EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
 CONTROL_SOCKET = Path("/run/l2gate/control.sock")
@@ -45,11 +49,18 @@ def read_server(section: Section) -> ServerSettings:
     return settings
 
 
-def read_ipsec(section: Section) -> IpsecSettings | None:
-    """Read `ipsec`; None where there is no usable pre-shared key."""
+def read_ipsec(section: Section, server: str, calendar: "Calendar") -> IpsecSettings | None:
+    """Read `ipsec`; None where there is neither a usable pre-shared key nor a certificate.
+
+    `server` is the server's name, which clients may look for in its certificate.
+    """
     psk = _read_secret(section, "psk")
     psk_next = _read_secret(section, "psk_next")
     keys = _read_keys(section.items("keys"), psk, psk_next)
+    certificate = section.take("certificate", Path, None)
+    private_key = section.take("private_key", Path, None)
+    client_ca = section.take_all("client_ca", Path)
+    crl = section.take_all("crl", Path)
     proposals = section.take("proposals", values.one_of(Proposals), Proposals.DEFAULT)
     identity = section.take("identity", values.identity, None)
     force_encapsulation = section.take("force_encapsulation", values.switch, False)
@@ -61,9 +72,20 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
             "proposals",
             "lab accepts DES and no encryption at all: for testing clients, never for users",
         )
+    credentials = None
+    if certificate is not None:
+        # Only who has certificates waits for the libraries that read them.
+        from l2gate.configuration.certificates import read_credentials, warn_of_names
+
+        credentials = read_credentials(section, certificate, private_key, client_ca, crl, calendar)
+        if credentials is not None:
+            warn_of_names(section, credentials, server, identity)
+    for key in ("private_key", "client_ca", "crl"):
+        if key in section and certificate is None:
+            section.error(key, "has no effect without 'certificate': add that, or remove this")
     _check_psk(section, psk, psk_next)
-    if psk is None and not keys:
-        if "psk" not in section and "psk_file" not in section:
+    if psk is None and not keys and credentials is None:
+        if certificate is None and "psk" not in section and "psk_file" not in section:
             section.error(None, "psk_file is missing: add for example 'psk_file: psk'")
         return None
     return IpsecSettings(
@@ -75,6 +97,7 @@ def read_ipsec(section: Section) -> IpsecSettings | None:
         max_half_open,
         psk_next,
         keys,
+        credentials,
     )
 
 

@@ -114,7 +114,9 @@ def test_refusal_of_certificates_says_so() -> None:
     )
     with pytest.raises(NotifyError) as refusal:
         choose_ike(offer(certificates), LEGACY)
-    assert refusal.value.hint == "choose authentication by pre-shared key on the client"
+    assert refusal.value.hint == (
+        "choose a pre-shared key on the client, or set ipsec.certificate on the server"
+    )
     assert "RSA_SIGNATURES" in refusal.value.why
 
 

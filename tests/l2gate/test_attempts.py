@@ -201,7 +201,12 @@ def test_a_refused_tunnel(
         ((WEAK, USUAL), (), ("default", "legacy")),
         ((WEAK,), (esp_offer(Auth.HMAC_SHA1),), ("legacy",)),
         ((None,), (), ()),
-        ((replace(STRONG, method=AuthenticationMethod.RSA_SIGNATURES),), (), ()),
+        (
+            (replace(STRONG, method=AuthenticationMethod.RSA_SIGNATURES),),
+            (),
+            ("strict", "default", "legacy"),
+        ),
+        ((replace(STRONG, method=AuthenticationMethod.RSA_ENCRYPTION),), (), ()),
     ],
 )
 def test_which_proposals_accept_an_offer(

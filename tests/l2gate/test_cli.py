@@ -267,7 +267,7 @@ def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
     assert code == 1
     assert out.splitlines() == [
         f"{path}:1: error: ipsec: unknown key 'dpd': known are psk, psk_file, psk_next, "
-        "psk_next_file, keys, proposals, identity, "
+        "psk_next_file, keys, certificate, private_key, client_ca, crl, proposals, identity, "
         "force_encapsulation, dpd_interval, max_half_open",
         f"{path}:2: error: departments is missing: add at least the department 'default'",
     ]

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import random
 import select
 import socket
 from collections.abc import Iterator, Sequence
@@ -189,12 +190,16 @@ def test_paths_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyP
         assert len(paths) == 5
 
 
-def test_a_datagram_that_is_too_long_comes_cut(receiver: type) -> None:
+def test_the_longest_datagram_comes_whole_out_of_ip_fragments(receiver: type) -> None:
+    """A client with many certificates that does not fragment IKE leaves it to IP."""
+    run("ip link set lo mtu 1500")
+    longest = random.Random(1).randbytes(65507)
     with closing(BoundSocket("127.0.0.1", 500)) as server, udp_socket() as client:
-        client.sendto(bytes(batch.SLOT + 1), ("127.0.0.1", 500))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        client.sendto(longest, ("127.0.0.1", 500))
         client.sendto(b"next", ("127.0.0.1", 500))
         delivered()
-        assert [len(data) for data, _ in server.receive()] == [batch.SLOT, 4]
+        assert [data for data, _ in server.receive()] == [longest, b"next"]
 
 
 LENGTHS = [

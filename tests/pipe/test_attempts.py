@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from cryptography.x509 import Certificate
 
 from aaa import Directory, User
 from ipsec.algorithms import EspAlgorithms
@@ -23,6 +24,7 @@ from ipsec.constants import (
     HashAlgorithm,
     IdType,
 )
+from ipsec.credentials import Credentials
 from ipsec.endpoint import Datagram, Ike
 from ipsec.offers import IkeSuite
 from ipsec.path import Path as Route
@@ -30,9 +32,10 @@ from ipsec.payloads import Identification
 from l2gate.configuration.model import KeySettings
 from l2gate.history import Attempt, Reached
 from ppp.config import Method
+from tests.support import certificates
 from tests.support.client import PATIENT, ClientHost, ClientState
 from tests.support.foreign import ikev2
-from tests.support.lab import PASSWORD, PSK, SERVER, Lab, configuration
+from tests.support.lab import PASSWORD, PSK, SERVER, Lab, configuration, with_ipsec
 from tests.support.simulation import ESP_PORT, Nat
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md").read_text()
@@ -41,6 +44,7 @@ SECTION = TEXT.split("## The ways to get it wrong")[1].split("\n## ")[0]
 HOST = "198.51.100.7"
 NAME = "bob@sales.example.com"
 AES_256 = (EncryptionAlgorithm.AES_CBC, 256)
+GOOD_IKE = (IkeSuite(*AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_2048),)
 WEAK_IKE = (IkeSuite(*AES_256, HashAlgorithm.SHA1, GroupDescription.MODP_1024),)
 WEAK_ESP = (EspAlgorithms(EspTransform.AES_CBC, 128, AuthenticationAlgorithm.HMAC_MD5),)
 
@@ -78,6 +82,11 @@ def with_ike(**settings: object) -> Callable[[ClientHost], None]:
 
 
 AS_BRANCH = with_ike(aggressive=True, identity=Identification(IdType.KEY_ID, 0, 0, b"branch"))
+
+
+def with_certificate(certificate: Certificate, **settings: object) -> Callable[[ClientHost], None]:
+    good = {"preshared_keys": lambda _: (), "credentials": certificates.client(certificate)}
+    return with_ike(**{**good, **settings})
 
 
 def with_methods(*methods: Method) -> Callable[[ClientHost], None]:
@@ -120,8 +129,7 @@ def with_keys(**settings: object) -> Callable[[Lab], None]:
     """A server that has other keys than the common one, too."""
 
     def around(lab: Lab) -> None:
-        ipsec = replace(configuration().ipsec, **settings)  # type: ignore[arg-type]
-        lab.server.gateway.replace_credentials(replace(configuration(), ipsec=ipsec))
+        lab.server.gateway.replace_credentials(with_ipsec(**settings))
 
     return around
 
@@ -169,6 +177,25 @@ def block_answers(lab: Lab) -> None:
     lab.simulation.blocks = lambda packet: packet.source.host == SERVER
 
 
+def serve_certificates(
+    credentials: Credentials | None = None, alone: bool = False
+) -> Callable[[Lab], None]:
+    """Let the server have a certificate, and no pre-shared key if it is `alone`."""
+
+    def serve(lab: Lab) -> None:
+        psk = None if alone else PSK
+        settings = with_ipsec(credentials=credentials or certificates.server(), psk=psk)
+        lab.server.gateway.replace_credentials(settings)
+
+    return serve
+
+
+ISSUE = certificates.authority().issue
+DESK = Identification(IdType.FQDN, 0, 0, b"desk.example.com")
+NO_CERTIFICATE = replace(certificates.client(), chain=())
+ANOTHER_KEY = certificates.credentials(ISSUE(), key=certificates.rsa_key("desk"))
+
+
 def allow_ms_chap_alone(lab: Lab) -> None:
     calls = lab.server.gateway.calls
     calls._links = replace(calls._links, methods=(Method.MS_CHAP_V2,))
@@ -183,6 +210,42 @@ MISTAKES = {
     "there is no such group": Mistake(AS_BRANCH, around=with_keys(keys=(STAFF,))),
     "the key of the group differs": Mistake(AS_BRANCH, around=with_keys(keys=(BRANCH, STAFF))),
     "the client tries IKEv2": Mistake(with_ikev2),
+    "the client wants a certificate, the server has none": Mistake(
+        with_certificate(ISSUE(), ike_offers=GOOD_IKE)
+    ),
+    "the client wants a pre-shared key, the server has none": Mistake(
+        with_ike(ike_offers=GOOD_IKE), around=serve_certificates(alone=True)
+    ),
+    "the client has no certificate": Mistake(
+        with_certificate(ISSUE(), credentials=NO_CERTIFICATE, identity=DESK),
+        around=serve_certificates(),
+    ),
+    "the client's certificate has expired": Mistake(
+        with_certificate(ISSUE(days=5)), around=serve_certificates()
+    ),
+    "the client's certificate is revoked": Mistake(
+        with_certificate(certificates.client_certificate()),
+        around=serve_certificates(certificates.server(certificates.client_certificate())),
+    ),
+    "the client's certificate is of an unknown authority": Mistake(
+        with_certificate(certificates.Authority("Another CA").issue()),
+        around=serve_certificates(),
+    ),
+    "the client's certificate is for something else": Mistake(
+        with_certificate(ISSUE(usages=certificates.SERVER_AUTH[:1])), around=serve_certificates()
+    ),
+    "the client says to be somebody else": Mistake(
+        with_certificate(ISSUE(), identity=DESK), around=serve_certificates()
+    ),
+    "the client has another private key": Mistake(
+        with_certificate(ISSUE(), credentials=ANOTHER_KEY), around=serve_certificates()
+    ),
+    "the revocation list is too old": Mistake(
+        with_certificate(ISSUE()),
+        around=serve_certificates(
+            certificates.server(ISSUE(), today=certificates.TODAY + 10 * certificates.DAY)
+        ),
+    ),
     "no common algorithms in phase 1": Mistake(with_ike(ike_offers=WEAK_IKE)),
     "no common algorithms in phase 2": Mistake(with_ike(esp_offers=WEAK_ESP)),
     "our answers do not reach the client": Mistake(around=block_answers),

@@ -1,6 +1,7 @@
 """A server, clients and the network between them, in one process on a fake clock."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -78,6 +79,12 @@ def configuration(
             {name: User(name, password=PASSWORD) for name in names},
         ),
     )
+
+
+def with_ipsec(**settings: object) -> Configuration:
+    """The configuration with other settings of `ipsec`."""
+    before = configuration()
+    return replace(before, ipsec=replace(before.ipsec, **settings))  # type: ignore[arg-type]
 
 
 class Lab:

@@ -8,6 +8,7 @@ from ipsec.message import Payload, Payloads, parse_message
 from ipsec.path import Path
 from ipsec.payloads import Delete, read_notifications
 from ipsec.protection import hashed, verify_hash
+from tests.support import fragments
 from tests.support.native.agenda import Agenda, require
 from tests.support.native.aggressive_mode import AggressiveMode
 from tests.support.native.main_mode import MainMode
@@ -54,6 +55,7 @@ class Initiator:
         self._quick_modes: dict[int, QuickMode] = {}
         self._message_id = 0
         self._closed = False
+        self._pieces: dict[int, bytes] = {}
 
     @property
     def main(self) -> MainMode:
@@ -74,12 +76,25 @@ class Initiator:
     def receive(self, raw: bytes, path: Path) -> None:
         """Take a message. Raises Refusal and DecodeError for what the client does not take."""
         header, _ = parse_message(raw)
-        if header.exchange in (ExchangeType.IDENTITY_PROTECTION, ExchangeType.AGGRESSIVE):
+        if header.first == PayloadType.FRAGMENT:
+            self._receive_fragment(raw, path)
+        elif header.exchange in (ExchangeType.IDENTITY_PROTECTION, ExchangeType.AGGRESSIVE):
             self._receive_main(raw, header.cookies.initiator, path)
         elif header.exchange == ExchangeType.QUICK_MODE:
             self._receive_quick(raw, header.message_id)
         else:
             self._receive_informational(raw)
+
+    def _receive_fragment(self, raw: bytes, path: Path) -> None:
+        """Take a fragment; those of one message come together and in any order."""
+        _, number, last, data = fragments.read(raw)
+        self._pieces[number] = data
+        if last:
+            self._pieces[0] = bytes([number])
+        if len(self._pieces) - 1 in self._pieces.get(0, b""):
+            whole = b"".join(self._pieces[n] for n in range(1, len(self._pieces)))
+            self._pieces.clear()
+            self.receive(whole, path)
 
     def close(self) -> None:
         """Begin nothing more: the user has hung up, or the server."""
@@ -212,7 +227,10 @@ class Initiator:
 
     def _send(self, message: bytes, path: Path) -> None:
         self.sizes.append(len(message))
-        self._client.send_ike(message, path)
+        certified = self._phase1.certified
+        whole = certified is None or len(message) <= certified.limit
+        for part in [message] if certified is None or whole else certified.cut(message):
+            self._client.send_ike(part, path)
 
     def _request(self, exchange: object, message: bytes, path: Path, attempt: int = 0) -> None:
         """Send a message, and again until something else of its exchange is to be sent."""

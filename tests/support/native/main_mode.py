@@ -149,14 +149,19 @@ class MainMode:
         self._look_for_nat(payloads, path)
         g_xy = self._agreement.shared(g_xr)
         exchange = KeyExchange(self._agreement.public, g_xr, self._nonce, nr, g_xy)
-        self._keys = Phase1Keys(self.suite, self.cookies, exchange, self._psk)
-        protocol = PROTOCOL_UDP if self._phase1.port else 0
-        host = self.path.local.host
-        id_b = Identification.of_address(host, protocol, self._phase1.port).build()
-        answer = [
-            Payload(PayloadType.ID, id_b),
-            Payload(PayloadType.HASH, self._keys.proof(True, self._sai_b, id_b)),
-        ]
+        certified = self._phase1.certified
+        psk = None if certified else self._psk
+        self._keys = Phase1Keys(self.suite, self.cookies, exchange, psk)
+        if certified is not None:
+            certified.check_requests(payloads)
+            id_b = certified.identity.build()
+            proof = certified.prove(self._keys.proof(True, self._sai_b, id_b))
+        else:
+            protocol = PROTOCOL_UDP if self._phase1.port else 0
+            host = self.path.local.host
+            id_b = Identification.of_address(host, protocol, self._phase1.port).build()
+            proof = [Payload(PayloadType.HASH, self._keys.proof(True, self._sai_b, id_b))]
+        answer = [Payload(PayloadType.ID, id_b), *proof]
         if self._first_contact and self._phase1.contact is Contact.MESSAGE_5:
             answer.append(self.initial_contact())
         message, self.last_block = self.protection.seal(
@@ -184,10 +189,15 @@ class MainMode:
         header, body = parse_message(raw)
         payloads, last_block = self.protection.open(header, body, self.last_block)
         only(payloads, IN_MESSAGE_6)
-        id_b, proof = payloads.the(PayloadType.ID), payloads.the(PayloadType.HASH)
+        id_b, certified = payloads.the(PayloadType.ID), self._phase1.certified
+        self.last_block = last_block
+        if certified is not None:
+            digest = self._keys.proof(False, self._sai_b, id_b)
+            certified.check(payloads, digest, self.path.peer.host)
+            return
+        proof = payloads.the(PayloadType.HASH)
         require(self._keys.proves(proof, False, self._sai_b, id_b), "HASH_R is wrong")
         self._take_identity(id_b)
-        self.last_block = last_block
 
     def _take_identity(self, id_b: bytes) -> None:
         """See that the server is who it should be."""

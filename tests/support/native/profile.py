@@ -8,9 +8,13 @@ size that was logged, [D] documented by the vendor, [R] recollection only.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ipsec.constants import EncapsulationMode, IdType
 from ipsec.proposals import SecurityAssociation
+
+if TYPE_CHECKING:
+    from tests.support.native.certificates import Certified
 
 Options = tuple[tuple[int, str], ...]
 """PPP configuration options: types and data in hex; MAGIC stands for the magic number."""
@@ -68,7 +72,8 @@ class Step(Enum):
 class Phase1:
     """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without.
 
-    With a `group`, of a type and a name, it is Aggressive Mode.
+    With a `group`, of a type and a name, it is Aggressive Mode. `certified` says how a
+    certificate is used in place of the pre-shared key.
     """
 
     offer: SecurityAssociation
@@ -82,6 +87,7 @@ class Phase1:
     renewal: float | None = None
     lifetime: float = 3600.0
     group: tuple[IdType, bytes] | None = None
+    certified: "Certified | None" = None
 
 
 @dataclass(frozen=True)
