@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop import lab as laboratory
+from tests.interop.authority import Authority
 from tests.interop.lab import Client, Lab
 from tests.interop.server import Server, Settings, configuration
 from tests.support.prerequisites import need
@@ -109,6 +110,12 @@ def anywhere(request: pytest.FixtureRequest) -> Client:
     """strongSwan, once direct and once behind NAT."""
     client: Client = request.getfixturevalue(request.param)
     return client
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority, with a server's certificate and a client's."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

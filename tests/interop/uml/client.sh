@@ -6,7 +6,7 @@
 #
 # Environment: CLIENT (strongswan or libreswan), ADDRESS (own), SERVER, PSK, LOGIN, PASSWORD, and
 # as settings with these defaults:
-: "${CERTIFICATES=}" # a directory with ca.pem, client.pem and client.key, in place of the PSK
+: "${CERTIFICATES=}" # a directory as docs/certificates.md makes it: in place of the PSK
 : "${IKE=aes256-sha256-modp2048,aes256-sha1-modp2048,aes128-sha1-modp2048}" # phase 1 proposals
 : "${ESP=aes256-sha1,aes128-sha1}"                                          # phase 2 proposals
 : "${AUTHENTICATION=mschapv2}" # mschapv2, chap, pap: the only method that pppd agrees to
@@ -40,11 +40,9 @@ strongswan_start() {
 	if [ "$CERTIFICATES" ]; then
 		mkdir -p /etc/ipsec.d/cacerts
 		cp "$CERTIFICATES/ca.pem" /etc/ipsec.d/cacerts
-		cp "$CERTIFICATES/client.key" /run/client.key
-		echo ": RSA /run/client.key" >/etc/ipsec.secrets
+		echo ": RSA $CERTIFICATES/laptop.key" >/etc/ipsec.secrets
 		proof="authby=pubkey
-		  leftcert=$CERTIFICATES/client.pem
-		  leftsendcert=always"
+		  leftcert=$CERTIFICATES/laptop.pem"
 	else
 		echo ": PSK \"$PSK\"" >/etc/ipsec.secrets
 		proof="authby=secret"
@@ -107,14 +105,14 @@ libreswan_start() {
 	mkdir -p /run/pluto /run/nss
 	certutil -N -d sql:/run/nss --empty-password
 	if [ "$CERTIFICATES" ]; then
-		openssl pkcs12 -export -passout pass: -name client -in "$CERTIFICATES/client.pem" \
-			-inkey "$CERTIFICATES/client.key" -certfile "$CERTIFICATES/ca.pem" -out /run/client.p12
-		pk12util -i /run/client.p12 -d sql:/run/nss -W "" >/dev/null
-		certutil -M -d sql:/run/nss -n "$(certutil -L -d sql:/run/nss | sed -n 's/ *,,.*//p' | grep -v client)" -t CT,,
+		pk12util -i "$CERTIFICATES/laptop.p12" -d sql:/run/nss -W change-this >/dev/null
+		certutil -A -d sql:/run/nss -n authority -t CT,, -a -i "$CERTIFICATES/ca.pem"
 		proof="authby=rsasig
-		  leftcert=client
+		  leftcert=laptop
 		  leftid=%fromcert
-		  rightid=%fromcert
+		  leftrsasigkey=%cert
+		  rightid=\"O=Example, CN=vpn.example.com\"
+		  rightrsasigkey=%cert
 		  rightca=%same"
 	else
 		proof="authby=secret"
