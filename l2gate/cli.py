@@ -312,7 +312,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=offers)
 
     command = commands.add_parser(
-        "reload", parents=[control, as_json], help="read users and departments again"
+        "reload", parents=[control, as_json], help="read keys, users and departments again"
     )
     command.add_argument(
         "--dry-run", action="store_true", help="only say what would change, and whose session end"
