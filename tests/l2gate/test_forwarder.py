@@ -447,7 +447,7 @@ def test_no_session_no_sa_no_number_left(forwarder: Forwarder, client: Client) -
 )
 def test_what_is_no_ipv4_packet(forwarder: Forwarder, client: Client, octets: bytes) -> None:
     forwarder.receive_inner(octets)
-    assert forwarder.drops == {Drop.NOT_IPV4: 1}
+    assert forwarder.drops == {Drop.NOT_IP: 1}
 
 
 def test_too_big_with_df_is_answered_in_the_name_of_the_gateway(
