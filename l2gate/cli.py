@@ -17,6 +17,7 @@ from pathlib import Path
 
 from l2gate import first_configuration
 from l2gate.configuration import ConfigurationError, Problem, load
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.sections import CONTROL_SOCKET
 from l2gate.configuration.values import host_name
 from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
@@ -115,7 +116,7 @@ def check(options: argparse.Namespace) -> None:
 def init(options: argparse.Namespace) -> None:
     """Write a first configuration and print how to connect."""
     name = options.name or first_configuration.name_of(socket.gethostname())
-    networks = _own_networks()
+    networks = [own for own in _own_networks() if isinstance(own, IPv4Network)]
     first = first_configuration.make_up(options.config, name, options.dns, networks)
     first_configuration.write(first)
     print(f"wrote {first.path} and {first.psk_path}\n")
@@ -188,7 +189,7 @@ def disconnect(options: argparse.Namespace) -> None:
     _ask(options, Request("disconnect", {"session": int(target)} if by_id else {"user": target}))
 
 
-def _own_networks() -> list[IPv4Network]:
+def _own_networks() -> list[AnyNetwork]:
     from l2gate.network import own_networks  # pyroute2 takes a while to load
 
     return asyncio.run(own_networks())

@@ -157,4 +157,5 @@ class Operations:
             octets_in=record.octets_in,
             packets_out=record.packets_out,
             octets_out=record.octets_out,
+            prefix=str(call.prefix) if record.prefix is not None else "",
         )

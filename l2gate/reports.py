@@ -26,7 +26,7 @@ class SessionRow:
     `id` is our L2TP session id. `peer` is the outer address and port, `nat` says that a NAT is
     on the way. `host_name` is what the client calls itself. `since` counts seconds since 1970.
     `cipher` names the ESP algorithms. Packets and octets are those of inner packets; in is
-    what came from the client.
+    what came from the client. `prefix` is the IPv6 prefix, empty where no IPv6 flows.
     """
 
     id: int
@@ -42,6 +42,7 @@ class SessionRow:
     octets_in: int
     packets_out: int
     octets_out: int
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
                 str(row.id),
                 row.user,
                 row.department,
-                row.address,
+                " ".join(filter(None, (row.address, row.prefix))),
                 row.peer,
                 _yes(row.nat),
                 _moment(row.since),

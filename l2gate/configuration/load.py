@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from pathlib import Path
 
 from aaa import Directory, User
-from l2gate.configuration.departments import AddressPlan, read_departments, read_users
+from l2gate.configuration.departments import AddressPlan, Entry, read_departments, read_users
 from l2gate.configuration.files import read_yaml
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_ppp, read_server
+from ppp.router import MINIMUM_MTU
 
 FURTHER_FILES = "conf.d"
 
@@ -24,7 +25,7 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
+def load(path: Path, own_networks: Sequence[AnyNetwork] = ()) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
 
     `own_networks` are the networks that this server is in without us; no pool may overlap them.
@@ -48,6 +49,7 @@ def load(path: Path, own_networks: Sequence[IPv4Network] = ()) -> Loaded:
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
     _warn_of_logins(files[0], users, ppp)
+    _warn_of_small_links(entries, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
     configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users))
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
@@ -80,6 +82,15 @@ def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) 
             f"users with an nt_hash, such as {hashed[0]!r}, cannot log in by chap-md5, which "
             "needs the password itself",
         )
+
+
+def _warn_of_small_links(entries: Iterable[Entry], ppp: PppSettings) -> None:
+    for entry in entries:
+        if "pool6" in entry.section and min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
+            entry.section.warn(
+                "pool6",
+                f"clients get no IPv6, which needs ppp.mru and ppp.mtu of {MINIMUM_MTU} at least",
+            )
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:

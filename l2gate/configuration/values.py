@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from math import log2
 from pathlib import Path
 from typing import TypeVar
 
 from aaa import AddressRange
+from l2gate.configuration import ipv6
 from l2gate.configuration.section import Expected
 
 Choice = TypeVar("Choice", bound=Enum)
@@ -147,6 +148,16 @@ def unicast(text: str) -> IPv4Address:
     if not _only_for_hosts(address, address):
         raise Expected("an IPv4 address that a host can have")
     return address
+
+
+def any_unicast(text: str) -> IPv4Address | IPv6Address:
+    """Return an address of either kind that a host can have."""
+    return ipv6.address(text) if ":" in text else unicast(text)
+
+
+def any_network(text: str) -> IPv4Network | IPv6Network:
+    """Return a network, of either kind, of addresses that hosts can have."""
+    return ipv6.network(text) if ":" in text else network(text)
 
 
 def pool_part(text: str) -> PoolPart:
