@@ -1,5 +1,6 @@
 """One UDP flow as this end sees it."""
 
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 
@@ -11,6 +12,14 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def source_of(host: str) -> str:
+    """Return what limits on a single host count by: an IPv4 address, or the /64 of an IPv6 one.
+
+    A host with IPv6 has as many addresses as it likes in the prefix of its link (RFC 4862).
+    """
+    return f"{int(IPv6Address(host)) >> 64:016x}" if ":" in host else host
 
 
 class Path(NamedTuple):

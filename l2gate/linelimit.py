@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Final
 
+from ipsec.path import source_of
+
 MINUTE: Final = 60.0
 PER_HOST: Final = 10
 IN_ALL: Final = 100
@@ -27,10 +29,11 @@ class LineLimit:
         """Count a line about a host; say whether it is to be written."""
         if self._end is None:
             self._end = now + MINUTE
-        if self._lines[host] >= PER_HOST or self._lines.total() >= IN_ALL:
+        source = source_of(host)
+        if self._lines[source] >= PER_HOST or self._lines.total() >= IN_ALL:
             self._left_out += 1
             return False
-        self._lines[host] += 1
+        self._lines[source] += 1
         return True
 
     def next_timeout(self) -> float | None:

@@ -185,7 +185,6 @@ def test_what_is_for_the_link_goes_up(
 def test_what_is_no_packet_from_the_peer(
     forwarder: Forwarder, client: Client, octets: bytes
 ) -> None:
-    # With padding a frame is long enough to be looked into; that of the last octets is no length.
     send(client, forwarder, octets)
     assert forwarder.take_tun() == []
     assert sum(forwarder.drops.values()) <= 1
