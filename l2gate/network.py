@@ -29,6 +29,8 @@ from pyroute2 import AsyncIPRoute, NetlinkError
 from l2gate.sysctl import Sysctls
 
 _NTF_PROXY: Final = 0x08
+_IFA_F_NODAD: Final = 0x02
+"""Nobody else is on the device who could have our IPv6 address; it is of use at once."""
 _SCOPE_LINK: Final = 253
 _RTPROT_STATIC: Final = 4
 _POOL_METRIC: Final = 1 << 16
@@ -131,10 +133,10 @@ class Network:
         # section 5.2.7.2). The kernel redirects if either of the two says so.
         self._sysctls.try_set("ipv4/conf/all/send_redirects", "0")
         self._sysctls.try_set(f"{device}/send_redirects", "0")
-        has_ipv6 = any(gateway.version == 6 for gateway in gateways)
-        self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "0" if has_ipv6 else "1")
-        if has_ipv6:
-            self._forward_ipv6()
+        if any(gateway.version == 6 for gateway in gateways):
+            await self._forward_ipv6()
+        else:
+            self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "1")
         try:
             await self._rtnetlink.link("set", index=self._index, mtu=mtu, txqlen=_QUEUE, state="up")
             for gateway in gateways:
@@ -143,7 +145,7 @@ class Network:
             raise NetworkError(f"{self._device} cannot be set up: {error}") from error
         self._gateways |= set(gateways)
 
-    def _forward_ipv6(self) -> None:
+    async def _forward_ipv6(self) -> None:
         """Let the kernel forward IPv6, and keep what it learned from its own routers.
 
         A machine that forwards does not listen to Router Advertisements, unless accept_ra is 2,
@@ -154,10 +156,11 @@ class Network:
                 for name in self._sysctls.names("ipv6/conf/*/accept_ra"):
                     if self._sysctls.get(name) == "1":
                         self._sysctls.set(name, "2")
+            self._sysctls.set("ipv6/conf/all/forwarding", "1")
             # The device has no neighbours, and no link-local address to talk to them.
             self._sysctls.set(f"ipv6/conf/{self._device}/accept_ra", "0")
             self._sysctls.set(f"ipv6/conf/{self._device}/addr_gen_mode", "1")
-            self._sysctls.set("ipv6/conf/all/forwarding", "1")
+            self._sysctls.set(f"ipv6/conf/{self._device}/disable_ipv6", "0")
         except OSError as error:
             raise NetworkError(
                 f"IPv6 forwarding cannot be switched on: {error.strerror} (set net.ipv6.conf.all."
@@ -168,6 +171,8 @@ class Network:
     def set_gateways(self, gateways: Iterable[Address]) -> None:
         """Have these as our ends of the links from now on; made soon, a failure is logged."""
         wanted = set(gateways)
+        if any(gateway.version == 6 for gateway in wanted):
+            self._changes.put_nowait(self._forward_ipv6())
         for gateway in self._gateways - wanted:
             self._changes.put_nowait(self._change_address("del", gateway))
         for gateway in wanted - self._gateways:
@@ -220,7 +225,11 @@ class Network:
 
     async def _change_address(self, command: str, address: Address) -> None:
         await self._rtnetlink.addr(
-            command, index=self._index, address=str(address), prefixlen=address.max_prefixlen
+            command,
+            index=self._index,
+            address=str(address),
+            prefixlen=address.max_prefixlen,
+            flags=_IFA_F_NODAD if address.version == 6 else 0,
         )
 
     async def _change_pool(self, command: str, pool: NetworkAddress) -> None:

@@ -152,6 +152,22 @@ def test_gateways_follow_the_configuration(device: Tun) -> None:
     with_network(step)
 
 
+def test_a_reload_may_bring_ipv6(device: Tun) -> None:
+    async def whole() -> None:
+        async with Network("l2gate0") as network:
+            await network.bring_up(1400, [GATEWAY4])
+            network.set_gateways([GATEWAY4, GATEWAY])
+            network.add_route(PREFIX, GATEWAY)
+            await network.settle()
+            assert str(PREFIX) in run("ip -6 route show dev l2gate0")
+            assert "fe80" not in run("ip -6 addr show l2gate0")
+            assert sysctl("all.forwarding") == "1"
+            device.send([echo(CLIENT, HOST)])
+            assert IPv6(next_packet(device)).src == HOST
+
+    asyncio.run(whole())
+
+
 def test_own_networks(lan: Namespace) -> None:
     own = asyncio.run(own_networks())
     assert IPv6Network("2001:db8:9::/64") in own
