@@ -3,14 +3,14 @@
 How a call goes. SessionOpened begins it; its PPP link asks the peer for a proof, `Aaa` decides
 and leases the address at once, so that a full pool is an answer to the login and no silence
 afterwards; when IPCP opens, the data plane gets its record and the kernel a route. Where there is
-IPv6, IPV6CP opening adds the session's prefix to both, before or after. Whoever ends
-it, the end is one: the link tells why, the session is closed by a CDN unless it is gone, and
-only when the LNS reports it closed is the call forgotten and its address free.
+IPv6, IPV6CP opening adds the session's prefix to both, before or after. Whoever ends it, the end
+is one: the link tells why, the session is closed by a CDN unless it is gone, and only when the
+LNS reports it closed is the call forgotten and its address free.
 """
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rejected
 from aaa.directory import prefix_number
@@ -263,12 +263,18 @@ class Switchboard:
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
-        try:
-            call.prefix = self._aaa.lease_prefix(call.session)
-        except NoAddress as error:
-            call.prefix = None
-            self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
+        call.prefix = self._lease_prefix(call)
         call.link.authenticated(request, accepted.reply, now)
+
+    def _lease_prefix(self, call: Call) -> IPv6Network | None:
+        """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
+        if self._mtu < MINIMUM_MTU:
+            return None
+        try:
+            return self._aaa.lease_prefix(call.session)
+        except NoAddress as error:
+            self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
+            return None
 
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
         if call.department is None or call.lease is None:

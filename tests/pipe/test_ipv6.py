@@ -135,6 +135,15 @@ def test_a_client_without_ipv6_gets_none(ipv6: bool) -> None:
     assert_passes_traffic(lab, client)
 
 
+def test_a_server_that_sends_no_packets_large_enough_has_no_ipv6() -> None:
+    lab = new_lab()
+    lab.server.gateway.calls._mtu = 1279
+    client = logged_in(lab)
+    assert client.inner == []
+    assert client.identifier == bytes(8)
+    assert_passes_traffic(lab, client)
+
+
 def test_the_real_order_of_windows() -> None:
     """It asks for IPV6CP before IPCP, and takes it that we have both."""
     lab = new_lab()
