@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import IPv6Network
 
 from aaa.credentials import Verifier, why_impossible
 from aaa.decisions import (
@@ -18,8 +19,8 @@ from aaa.decisions import (
     Rejected,
     Revoked,
 )
-from aaa.directory import Department, Directory, User
-from aaa.leases import Leases
+from aaa.directory import Department, Directory, User, prefix_number
+from aaa.leases import Leases, Prefixes
 from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
 from wire import LocalError
@@ -71,6 +72,7 @@ class Aaa:
         self._verifier = Verifier()
         self._directory = directory
         self._leases = Leases(directory)
+        self._prefixes = Prefixes(directory)
         self._places: dict[Hashable, _Place] = {}
         self._sessions_of: dict[str, list[Hashable]] = {}
         self._events: deque[Decided] = deque()
@@ -101,14 +103,26 @@ class Aaa:
         Raises NoAddress (PoolExhausted, AddressInUse), whose text is for the log, and
         LocalError if the session was not accepted.
         """
+        return self._leases.lease(session, *self._who(session))
+
+    def lease_prefix(self, session: Hashable) -> IPv6Network | None:
+        """Give an accepted session its IPv6 prefix; None where its department has no IPv6.
+
+        Raises as `lease` does.
+        """
+        user, department = self._who(session)
+        if department.pool6 is None:
+            return None
+        return self._prefixes.lease(session, user, department)
+
+    def _who(self, session: Hashable) -> tuple[User, Department]:
         place = self._places.get(session)
         if place is None:
             raise LocalError(f"session {session!r} was not accepted")
         why_not = self._why_not(session, place, self._directory)
         if why_not is not None:
             raise NoAddress(why_not)
-        return self._leases.lease(
-            session,
+        return (
             self._directory.users[place.user],
             self._directory.departments[place.department.name],
         )
@@ -119,8 +133,9 @@ class Aaa:
         return None if user is None else user.time_left(self._wall())
 
     def release(self, session: Hashable) -> None:
-        """Forget a session and free its address; the session need not be known."""
+        """Forget a session and free its address and prefix; the session need not be known."""
         self._leases.release(session)
+        self._prefixes.release(session)
         place = self._places.pop(session, None)
         if place is not None:
             sessions = self._sessions_of[place.user]
@@ -136,6 +151,7 @@ class Aaa:
         """
         self._directory = directory
         self._leases.replace(directory)
+        self._prefixes.replace(directory)
         self._verifier.keep(directory.users)
         return self.disallowed_by(directory)
 
@@ -234,6 +250,7 @@ class Aaa:
         if replaced is not None:
             if self._why_not(replaced, self._places[replaced], self._directory) is None:
                 self._leases.transfer(replaced, session)
+                self._prefixes.transfer(replaced, session)
             self.release(replaced)
         return Accepted(user, department, reply, replaced)
 
@@ -279,6 +296,8 @@ class Aaa:
         lease = self._leases.get(session)
         if lease is None:
             return None
+        if self._has_lost_prefix(session, user, department, directory):
+            return "the department's or the user's IPv6 prefix was changed"
         if user.address is not None:
             return None if lease.address == user.address else "the user's fixed address was changed"
         if lease.address not in department.pool:
@@ -286,6 +305,21 @@ class Aaa:
         if int(lease.address) in directory.reservations:
             return "the address belongs to another user now"
         return None
+
+    def _has_lost_prefix(
+        self, session: Hashable, user: User, department: Department, directory: Directory
+    ) -> bool:
+        """Return whether a session holds a prefix that a directory does not give it."""
+        prefix = self._prefixes.get(session)
+        if prefix is None:
+            return False
+        pool = department.pool6
+        if pool is None or user.prefix6 is not None:
+            return pool is None or prefix != user.prefix6
+        number = prefix_number(prefix.network_address)
+        is_server = number == prefix_number(pool.network_address)
+        is_reserved = number in directory.reservations6
+        return is_server or is_reserved or not prefix.subnet_of(pool)
 
 
 def _locked(name: str, lock: Lock) -> Rejected:

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
 from l2gate.configuration import Configuration, ConfigurationError, load
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.control import Json, ProtocolError, Request, Response
 from l2gate.events import Happening, Noted, Stage, printable
 from l2gate.gateway import Gateway
@@ -124,7 +124,7 @@ class Reloader:
         configuration: Configuration,
         gateway: Gateway,
         clock: Callable[[], float],
-        own_networks: Callable[[], Awaitable[Sequence[IPv4Network]]],
+        own_networks: Callable[[], Awaitable[Sequence[AnyNetwork]]],
         prepare: Callable[[Configuration], None],
         flush: Callable[[], None],
         tell: Callable[[Noted], None],

@@ -14,7 +14,7 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle
 from contextlib import suppress
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from ipaddress import summarize_address_range
 from pathlib import Path
 
 from l2gate.capture import Captures
@@ -31,7 +31,7 @@ from l2gate.events import (
     Stage,
 )
 from l2gate.gateway import Gateway
-from l2gate.network import Network, own_networks
+from l2gate.network import Address, Network, NetworkAddress, own_networks
 from l2gate.operations import Operations
 from l2gate.reloading import Reloader
 from l2gate.sdnotify import Notifier
@@ -165,17 +165,20 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _gateways(self) -> list[IPv4Address]:
+    def _gateways(self) -> list[Address]:
         departments = self._configuration.directory.departments.values()
-        return sorted({department.gateway for department in departments})
+        gateways: set[Address] = {department.gateway for department in departments}
+        return [*gateways, *(d.gateway6 for d in departments if d.gateway6 is not None)]
 
-    def _pools(self) -> list[IPv4Network]:
-        return [
+    def _pools(self) -> list[NetworkAddress]:
+        departments = self._configuration.directory.departments.values()
+        pools: list[NetworkAddress] = [
             network
-            for department in self._configuration.directory.departments.values()
+            for department in departments
             for part in department.pool.ranges
             for network in summarize_address_range(part.first, part.last)
         ]
+        return pools + [d.pool6 for d in departments if d.pool6 is not None]
 
     # What comes in
 
@@ -225,9 +228,9 @@ class Server:
                 case Noted():
                     self._tell(event)
                 case RouteAdded():
-                    self._network.add_route(IPv4Network(event.address), event.gateway)
+                    self._network.add_route(event.network, event.gateway)
                 case RouteRemoved():
-                    self._network.remove_route(IPv4Network(event.address))
+                    self._network.remove_route(event.network)
                 case ShutdownFinished():
                     self._finished.set()
         self._set_timer()

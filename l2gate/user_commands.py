@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from getpass import GetPassWarning, getpass
-from ipaddress import IPv4Network
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,6 +33,7 @@ from l2gate.configuration.editing import (
     set_totp,
 )
 from l2gate.configuration.files import LARGEST_SECRET
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
 from l2gate.first_configuration import random_password
 from l2gate.reloading import Changes
@@ -388,7 +388,7 @@ def _after(text: str) -> str:
     return text.partition(": ")[2]
 
 
-async def _own_networks() -> list[IPv4Network]:
+async def _own_networks() -> list[AnyNetwork]:
     from l2gate.network import own_networks  # pyroute2 takes a while to load
 
     return await own_networks()

@@ -1,4 +1,4 @@
-"""One end of a PPP link: LCP, authentication, IPCP, DHCPINFORM; server or client.
+"""One end of a PPP link: LCP, authentication, IPCP, IPV6CP, DHCPINFORM, RA; server or client.
 
 A `Link` takes frames and gives frames and events. It knows no clock and no network.
 """

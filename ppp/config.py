@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 
 class Method(Enum):
@@ -28,6 +28,10 @@ class Assignment:
     `address` is the peer's, `gateway` ours. Of `dns` and `nbns` the first two are offered
     (RFC 1877 has options for no more). `routes`, the networks that the peer reaches through
     us, and `search_domains` are for a peer that asks by DHCPINFORM.
+
+    With a `prefix` of 64 bits there is IPv6 too: the peer forms its addresses from it and is
+    told `dns6`, `search_domains` and `routes6`, or without these that all goes through us.
+    `gateway6` is our address outside of the link.
     """
 
     address: IPv4Address
@@ -36,6 +40,10 @@ class Assignment:
     nbns: tuple[IPv4Address, ...] = ()
     routes: tuple[IPv4Network, ...] = ()
     search_domains: tuple[str, ...] = ()
+    prefix: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
+    dns6: tuple[IPv6Address, ...] = ()
+    routes6: tuple[IPv6Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class LinkConfig:
     again (MS-CHAPv2); the last wrong one ends the link.
     `echo_interval`: the time between two Echo-Requests; 0 sends none. The link is dead when
     `echo_failures` in a row stayed unanswered.
+    `ipv6`: whether a client asks for IPv6; a server's assignment says it.
     The rest are the timers and counters of RFC 1661 section 4.6. The Restart timer of a layer
     whose peer is known to listen begins lower and doubles up to `restart`.
     """
@@ -65,6 +74,7 @@ class LinkConfig:
     authentication_attempts: int = 1
     echo_interval: float = 30.0
     echo_failures: int = 4
+    ipv6: bool = False
     restart: float = 3.0
     max_configure: int = 10
     max_terminate: int = 2

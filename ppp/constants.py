@@ -1,4 +1,4 @@
-"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759."""
+"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759, 5072; and RFC 4861."""
 
 from wire import OpenEnum
 
@@ -13,7 +13,9 @@ class Protocol(OpenEnum):
     """PPP Protocol field (RFC 1661 section 2)."""
 
     IPV4 = 0x0021
+    IPV6 = 0x0057
     IPCP = 0x8021
+    IPV6CP = 0x8057
     LCP = 0xC021
     PAP = 0xC023
     CHAP = 0xC223
@@ -56,6 +58,33 @@ class IpcpOption(OpenEnum):
     PRIMARY_NBNS = 130
     SECONDARY_DNS = 131
     SECONDARY_NBNS = 132
+
+
+class Ipv6cpOption(OpenEnum):
+    """IPV6CP Configuration Options (RFC 5072 section 4)."""
+
+    INTERFACE_IDENTIFIER = 1
+
+
+class Icmpv6Type(OpenEnum):
+    """ICMPv6 messages that concern a link (RFC 4443 section 4, RFC 4861 section 4)."""
+
+    ECHO_REQUEST = 128
+    ECHO_REPLY = 129
+    ROUTER_SOLICITATION = 133
+    ROUTER_ADVERTISEMENT = 134
+    NEIGHBOR_SOLICITATION = 135
+    NEIGHBOR_ADVERTISEMENT = 136
+
+
+class NdpOption(OpenEnum):
+    """Options of Router Advertisements (RFC 4861 section 4.6, RFC 4191, RFC 8106)."""
+
+    PREFIX_INFORMATION = 3
+    MTU = 5
+    ROUTE_INFORMATION = 24
+    RECURSIVE_DNS_SERVER = 25
+    DNS_SEARCH_LIST = 31
 
 
 class PapCode(OpenEnum):

@@ -184,6 +184,7 @@ class Lcp(Automaton):
         if self.state is not State.OPENED:
             return None
         if rejected not in (Protocol.LCP, Protocol.IPCP, Protocol.CHAP, Protocol.PAP):
+            self._link.protocol_rejected(rejected, now)
             return Event.RXJ_PLUS
         self._note(Reason.PROTOCOL_REJECTED, f"the peer rejects {rejected}")
         return Event.RXJ_MINUS

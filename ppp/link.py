@@ -4,8 +4,11 @@ How this works: LCP comes up first (Establish), then whoever must proves who he 
 (Authenticate), then IPCP comes up (Network). The link follows This-Layer-Up and -Down of the
 two automatons; it has no table of its own, because the phase is nothing but which of them is
 open. Nothing waits for the peer that could be sent before: the Challenge leaves with LCP's last
-Configure-Ack, the first IPCP Configure-Request with the Success. IPv4 packets pass the link by;
-of those that it is given it answers DHCPINFORM.
+Configure-Ack, the first IPCP Configure-Request with the Success. IP packets pass the link by; of
+those that it is given it answers DHCPINFORM and, where there is IPv6, what is for the router.
+
+IPV6CP runs beside IPCP where a server's assignment has a prefix or a client wants it. A link
+without IPCP is of no use; one without IPV6CP is.
 
 Timers, besides those of the layers: `_authentication_deadline`, until when the peer must have
 sent its proof (a client: must be accepted). It does not run while a proof is verified, however
@@ -14,7 +17,7 @@ long that takes.
 
 from enum import Enum
 
-from ppp import dhcp
+from ppp import dhcp, network6
 from ppp.authentication import Authenticator, Peer
 from ppp.automaton import Automaton
 from ppp.chap import ChapAuthenticator, ChapPeer
@@ -24,6 +27,8 @@ from ppp.events import (
     Authenticated,
     AuthenticationRequested,
     Event,
+    Ipv6Closed,
+    Ipv6Opened,
     LinkClosed,
     LinkOpened,
     NetworkClosed,
@@ -33,6 +38,7 @@ from ppp.events import (
 from ppp.frame import Frame
 from ppp.ipcp import IpcpClient, IpcpServer
 from ppp.lcp import Lcp
+from ppp.network6 import Network6
 from ppp.packet import Packet
 from ppp.pap import PapAuthenticator, PapPeer
 from ppp.proofs import Proof
@@ -68,6 +74,7 @@ class Link:
         "_ipcp",
         "_is_network_open",
         "_lcp",
+        "_network6",
         "_peer",
         "_proof",
         "_request",
@@ -89,6 +96,7 @@ class Link:
         self._ipcp: IpcpServer | IpcpClient = (
             IpcpServer(config, self) if config.credentials is None else IpcpClient(config, self)
         )
+        self._network6: Network6 | None = None
         self._authenticator: Authenticator | None = None
         self._peer: Peer | None = None
         self._authentication_deadline: float | None = None
@@ -128,12 +136,15 @@ class Link:
             # A peer that missed its Success drops IPCP, and need not repeat its Response.
             self._authenticator.repeat()
         self._ipcp.handle_timeout(now)
+        if self._network6 is not None:
+            self._send_ipv6(self._network6.handle_timeout(now))
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, or None."""
         timers = [self._lcp.next_timeout(), self._ipcp.next_timeout()]
         timers += [end.next_timeout() for end in (self._authenticator, self._peer) if end]
         timers.append(self._authentication_deadline)
+        timers += [self._network6.next_timeout()] if self._network6 is not None else []
         return min((timer for timer in timers if timer is not None), default=None)
 
     def frames_to_send(self) -> list[bytes]:
@@ -173,7 +184,7 @@ class Link:
             self.give_up(Reason.AUTHENTICATION_FAILED, message, now)
 
     def assign(self, assignment: Assignment, now: float) -> None:
-        """Give an authenticated peer its address; IPCP starts.
+        """Give an authenticated peer its address; IPCP starts, and with a prefix IPV6CP.
 
         Without effect on a link that is not authenticated (any more). Raises LocalError on a
         client, and where IPCP has its address already.
@@ -183,6 +194,7 @@ class Link:
         if self.phase is Phase.NETWORK:
             self._ipcp.assign(assignment)
             self._ipcp.up(now)
+            self._start_ipv6(assignment, assignment.prefix is not None, now)
 
     def terminate(self, why: str, now: float) -> None:
         """End the link; the peer is told `why`. LinkClosed follows when the peer knows."""
@@ -213,6 +225,10 @@ class Link:
             self._ipcp.receive(Packet.parse(Reader(frame.information)), now)
         elif frame.protocol is Protocol.IPV4:
             self._receive_ipv4(frame.information)
+        elif frame.protocol is Protocol.IPV6CP and self._network6 is not None:
+            self._network6.receive_control(frame.information, now)
+        elif frame.protocol is Protocol.IPV6 and self._network6 is not None:
+            self._send_ipv6(self._network6.receive(frame.information))
         else:
             self._lcp.reject_protocol(frame.protocol, frame.information)
 
@@ -221,6 +237,10 @@ class Link:
             answer = dhcp.answer(packet, self._ipcp.assignment)
             if answer is not None:
                 self._frames.append(Frame(Protocol.IPV4, answer).build())
+
+    def _send_ipv6(self, packet: bytes | None) -> None:
+        if packet is not None:
+            self._frames.append(Frame(Protocol.IPV6, packet).build())
 
     @property
     def _authentication_protocol(self) -> Protocol | None:
@@ -261,6 +281,10 @@ class Link:
             self._events.append(LinkOpened(self._lcp.peer_mru, self._lcp.method))
             self._authenticate(now)
             return
+        if self._network6 is not None and layer is self._network6.cp:
+            self._network6.opened(now)
+            self._events.append(Ipv6Opened(self._network6.cp.local, self._network6.cp.remote))
+            return
         self._is_network_open = True
         mtu = min(self._lcp.peer_mru, self._config.mru)
         if isinstance(self._ipcp, IpcpClient):
@@ -272,11 +296,18 @@ class Link:
 
     def layer_down(self, layer: Automaton, now: float) -> None:
         """A layer is open no more: those above it are not either."""
+        if self._network6 is not None and layer is self._network6.cp:
+            self._network6.closed()
+            self._events.append(Ipv6Closed())
+            return
         if layer is not self._lcp:
             if self._is_network_open:
                 self._is_network_open = False
                 self._events.append(NetworkClosed())
             return
+        if self._network6 is not None:
+            self._network6.cp.down(now)
+            self._network6 = None
         self._ipcp.down(now)
         self._authenticator = self._peer = self._proof = None
         if self._lcp.state in (State.REQ_SENT, State.ACK_SENT):
@@ -285,11 +316,11 @@ class Link:
             self._terminate()
 
     def layer_finished(self, layer: Automaton, now: float) -> None:
-        """A layer has ended. Without IPCP the link is of no use."""
+        """A layer has ended. Without IPCP the link is of no use, without IPV6CP it is."""
         reason, why = layer.ending or (Reason.NO_ANSWER, "the peer is silent")
         if layer is self._lcp:
             self._close(reason, why)
-        else:
+        elif layer is self._ipcp:
             self.give_up(reason, why, now)
 
     def give_up(self, reason: Reason, why: str, now: float) -> None:
@@ -297,6 +328,11 @@ class Link:
         if self.phase not in (Phase.DEAD, Phase.TERMINATE):
             self._terminate()
             self._lcp.close(reason, why, now)
+
+    def protocol_rejected(self, protocol: Protocol, now: float) -> None:
+        """Do without."""
+        if protocol is Protocol.IPV6CP and self._network6 is not None:
+            self._network6.cp.protocol_rejected(now)
 
     # Phases.
 
@@ -323,6 +359,11 @@ class Link:
         self.phase = Phase.NETWORK
         self._authentication_deadline = None
         self._ipcp.up(now)
+        self._start_ipv6(None, self._config.ipv6, now)
+
+    def _start_ipv6(self, assignment: Assignment | None, wanted: bool, now: float) -> None:
+        if wanted and network6.is_possible(self._config, self):
+            self._network6 = Network6(self._config, self, assignment, self._entropy, now)
 
     def _terminate(self) -> None:
         self.phase = Phase.TERMINATE

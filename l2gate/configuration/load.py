@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 
 from aaa import Directory, User
-from l2gate.configuration.departments import AddressPlan, read_departments, read_users
+from l2gate.configuration.departments import AddressPlan, Entry, read_departments, read_users
 from l2gate.configuration.files import read_yaml, without_collector
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
+from ppp.router import MINIMUM_MTU
 
 FURTHER_FILES = "conf.d"
 
@@ -27,7 +28,7 @@ class Loaded:
 
 def load(
     path: Path,
-    own_networks: Sequence[IPv4Network] = (),
+    own_networks: Sequence[AnyNetwork] = (),
     instead: Mapping[Path, str] = MappingProxyType({}),
 ) -> Loaded:
     """Read the configuration file `path` and the files of conf.d beside it, in order of name.
@@ -41,7 +42,7 @@ def load(
         return _load(path, own_networks, instead)
 
 
-def _load(path: Path, own_networks: Sequence[IPv4Network], instead: Mapping[Path, str]) -> Loaded:
+def _load(path: Path, own_networks: Sequence[AnyNetwork], instead: Mapping[Path, str]) -> Loaded:
     problems = Problems()
     files = [read_yaml(file, problems, instead.get(file)) for file in files_of(path)]
     if problems.errors:
@@ -61,6 +62,7 @@ def _load(path: Path, own_networks: Sequence[IPv4Network], instead: Mapping[Path
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
     _warn_of_logins(files[0], users, ppp)
+    _warn_of_small_links(entries, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
     configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users), lockout)
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
@@ -95,6 +97,15 @@ def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) 
             f"users with an nt_hash, such as {hashed[0]!r}, cannot log in by chap-md5, which "
             "needs the password itself",
         )
+
+
+def _warn_of_small_links(entries: Iterable[Entry], ppp: PppSettings) -> None:
+    for entry in entries:
+        if "pool6" in entry.section and min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
+            entry.section.warn(
+                "pool6",
+                f"clients get no IPv6, which needs ppp.mru and ppp.mtu of {MINIMUM_MTU} at least",
+            )
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:

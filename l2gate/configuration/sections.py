@@ -102,7 +102,7 @@ def _read_keys(
 
 def _read_key(section: Section) -> KeySettings | None:
     """Read an item of `keys`; None where it has no usable key or nobody to have it."""
-    network = section.take("from", values.any_network, None)
+    network = section.take("from", values.source_network, None)
     group = section.take("group", values.group_name, None)
     if network is not None or group is not None:
         section.path = f"{section.path}[{group or network}]"
