@@ -73,7 +73,8 @@ class User:
     """One user, by the exact login name: `bob` or `bob@sales.example.com`.
 
     Has either a `password` or an `nt_hash`, the 16 octets of RFC 2759 section 8.3. `address`
-    is the user's fixed address, or None for one out of the department's pool.
+    is the user's fixed address, or None for one out of the department's pool. A user who
+    `must_change_password` gets in by a login that does so, or that needs no password.
     """
 
     name: str
@@ -81,6 +82,7 @@ class User:
     nt_hash: bytes | None = field(default=None, repr=False)
     address: IPv4Address | None = None
     disabled: bool = False
+    must_change_password: bool = False
 
 
 @dataclass(frozen=True)

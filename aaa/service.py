@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from aaa.decisions import (
     Accepted,
+    ChangeProof,
     ClientFacts,
     Decided,
     Lease,
     MsChapError,
     NoAddress,
+    PasswordChangeRequested,
     Proof,
     Reason,
     Rejected,
@@ -24,6 +26,15 @@ from wire import LocalError
 NEEDS_PASSWORD = "CHAP-MD5"
 """The method that an NT hash cannot serve: its digest is over the password (RFC 1994)."""
 
+CHANGES_PASSWORDS = ("MS-CHAPv2", "EAP-MSCHAPv2")
+"""The methods by which a peer can change its password (RFC 2759 section 7)."""
+
+NEEDS_NO_PASSWORD = "EAP-TLS"
+"""The method to which it does not matter whether the password has expired."""
+
+LONGEST_PASSWORD = 255
+"""Octets in UTF-8, as in a configuration."""
+
 DECOY = "no such user"
 """What the proof of an unknown user is verified against, so that it costs what others cost."""
 
@@ -34,6 +45,16 @@ class _Place:
 
     user: str
     department: Department
+    client: ClientFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A session whose peer is proven and whose new password is being stored."""
+
+    request: int
+    user: str
+    reply: bytes
     client: ClientFacts
 
 
@@ -56,7 +77,8 @@ class Aaa:
         self._leases = Leases(directory)
         self._places: dict[Hashable, _Place] = {}
         self._sessions_of: dict[str, list[Hashable]] = {}
-        self._events: deque[Decided] = deque()
+        self._changes: dict[Hashable, _Change] = {}
+        self._events: deque[Decided | PasswordChangeRequested] = deque()
 
     @property
     def directory(self) -> Directory:
@@ -70,11 +92,38 @@ class Aaa:
 
         `request` is the caller's number for it, `login` the name as received. A session may ask
         again; accepted as another user, it loses its former place and address.
+
+        Where the proof changes the password, PasswordChangeRequested comes first.
         """
-        decision = self._decide(session, user_name(login), proof, client)
+        name = user_name(login)
+        decision = self._decide(session, name, proof, client)
+        if isinstance(decision, Accepted | Rejected):
+            self._events.append(Decided(session, request, decision))
+            return
+        reply, password = decision
+        self._changes[session] = _Change(request, name, reply, client)
+        self._events.append(PasswordChangeRequested(session, request, name, password))
+
+    def password_stored(self, session: Hashable, request: int, why_not: str = "") -> None:
+        """Answer a PasswordChangeRequested; `why_not` is for the log if it could not be stored.
+
+        If it was, the directory must have the new password by now: call `replace` before.
+        Without effect if the session is gone or has asked again.
+        """
+        change = self._changes.get(session)
+        if change is None or change.request != request:
+            return
+        del self._changes[session]
+        user = self._directory.users.get(change.user)
+        department = self._directory.department_of(change.user)
+        decision: Accepted | Rejected
+        if why_not or user is None or department is None or user.disabled:
+            decision = _not_changed(change.user, why_not or "the user was removed or disabled")
+        else:
+            decision = self._admit(session, user, department, change.reply, change.client)
         self._events.append(Decided(session, request, decision))
 
-    def next_event(self) -> Decided | None:
+    def next_event(self) -> Decided | PasswordChangeRequested | None:
         """Return the next answer, or None."""
         return self._events.popleft() if self._events else None
 
@@ -98,6 +147,7 @@ class Aaa:
 
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address; the session need not be known."""
+        self._changes.pop(session, None)
         self._leases.release(session)
         place = self._places.pop(session, None)
         if place is not None:
@@ -122,7 +172,9 @@ class Aaa:
 
     def _decide(
         self, session: Hashable, name: str, proof: Proof, client: ClientFacts
-    ) -> Accepted | Rejected:
+    ) -> Accepted | Rejected | tuple[bytes, str]:
+        """Return the decision, or reply and new password of a login that changes it."""
+        self._changes.pop(session, None)
         user = self._directory.users.get(name)
         department = self._directory.department_of(name)
         if user is None or department is None:
@@ -131,7 +183,7 @@ class Aaa:
             return _failed(reason, hint_for_unknown(name, self._directory))
         reply = proof.verify(user.password, user.nt_hash)
         if reply is None:
-            return _not_proven(user, proof.method)
+            return _not_proven(user, proof)
         if user.disabled:
             return Rejected(
                 Reason.DISABLED,
@@ -139,6 +191,12 @@ class Aaa:
                 MsChapError.ACCOUNT_DISABLED,
                 f"{name!r} is configured as disabled: remove that, then reload",
             )
+        if isinstance(proof, ChangeProof):
+            password = proof.new_password(user.password, user.nt_hash) or ""
+            why_not = _why_not_a_password(password)
+            return _not_changed(name, why_not) if why_not else (reply, password)
+        if user.must_change_password and proof.method != NEEDS_NO_PASSWORD:
+            return _must_change(name, proof.method)
         return self._admit(session, user, department, reply, client)
 
     def _admit(
@@ -217,7 +275,10 @@ class Aaa:
         return None
 
 
-def _not_proven(user: User, method: str) -> Rejected:
+def _not_proven(user: User, proof: Proof) -> Rejected:
+    method = proof.method
+    if isinstance(proof, ChangeProof):
+        return _not_changed(user.name, "the old one was wrong, or the change was damaged")
     if method == NEEDS_PASSWORD and user.password is None:
         return _failed(
             Reason.METHOD_NOT_POSSIBLE,
@@ -233,3 +294,34 @@ def _not_proven(user: User, method: str) -> Rejected:
 def _failed(reason: Reason, hint: str) -> Rejected:
     """Refuse in the same words and with the same number, whoever exists or not."""
     return Rejected(reason, "authentication failed", MsChapError.AUTHENTICATION_FAILURE, hint)
+
+
+def _must_change(name: str, method: str) -> Rejected:
+    if method in CHANGES_PASSWORDS:
+        mend = "if the client does not ask for a new one, set one here"
+    else:
+        mend = f"{method} cannot do that: log in by MS-CHAPv2, or set a new one here"
+    return Rejected(
+        Reason.PASSWORD_EXPIRED,
+        "password expired",
+        MsChapError.PASSWORD_EXPIRED,
+        f"{name!r} must change the password: {mend}",
+    )
+
+
+def _not_changed(name: str, why: str) -> Rejected:
+    return Rejected(
+        Reason.PASSWORD_NOT_CHANGED,
+        "the password was not changed",
+        MsChapError.CHANGING_PASSWORD,
+        f"the new password of {name!r} was not stored: {why}",
+    )
+
+
+def _why_not_a_password(password: str) -> str:
+    """Say why this cannot be a password in a configuration, or return nothing."""
+    if not password:
+        return "it is empty"
+    if len(password.encode()) > LONGEST_PASSWORD:
+        return f"it has more than {LONGEST_PASSWORD} octets"
+    return "" if password.isprintable() else "it has characters that cannot be printed"

@@ -9,13 +9,16 @@ from ipsec.events import NegotiationFailed
 from l2gate.history import Mend, Reached
 from l2tp.constants import CallResult, ErrorCode
 from l2tp.events import Result, SessionRefused, TunnelRefused
-from ppp.events import Reason
+from ppp.events import LinkClosed, Reason
 
 NO_ANSWER = 809
 """The network connection could not be established: the server is not responding."""
 
 IPSEC_REFUSED = 789
 """The security layer encountered a processing error during initial negotiations."""
+
+LOGIN_REFUSED = 691
+"""Access denied: name and password are not valid, or the method of authentication failed."""
 
 TERMINATED = 628
 """The connection was terminated by the remote computer before it could be completed."""
@@ -35,6 +38,7 @@ LINK = {
         "(Windows: MS-CHAP v2), or add one that it has",
         734,
     ),
+    Reason.AUTHENTICATION_FAILED: Mend(ASK_THE_CLIENT, LOGIN_REFUSED),
     Reason.AUTHENTICATION_TIMED_OUT: Mend("type name and password into the client", 718),
     Reason.ECHO_TIMED_OUT: Mend(NETWORK_LOST),
     Reason.PROTOCOL_REJECTED: Mend("switch IPv4 on in the client's profile", NO_ADDRESS),
@@ -68,6 +72,12 @@ def unfinished(stage: Reached, esp_came: bool, encapsulated: bool) -> tuple[str,
     if stage is Reached.TUNNEL:
         return "no tunnel was established", _NO_L2TP
     return UNFINISHED.get(stage, (f"it did not finish {stage}", Mend(ASK_THE_CLIENT)))
+
+
+def link(event: LinkClosed) -> Mend | None:
+    """Say what to do about a PPP link that was closed, or None where that is no trouble."""
+    mend = LINK.get(event.reason)
+    return mend._replace(text=event.hint) if mend and event.hint else mend
 
 
 def negotiation(event: NegotiationFailed) -> Mend:

@@ -10,8 +10,17 @@ only when the LNS reports it closed is the call forgotten and its address free.
 from collections.abc import Callable, Hashable, Iterator
 from ipaddress import IPv4Address
 
-from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rejected
-from l2gate import mending
+from aaa import (
+    Aaa,
+    Accepted,
+    ClientFacts,
+    Decided,
+    MsChapError,
+    NoAddress,
+    PasswordChangeRequested,
+    Rejected,
+)
+from l2gate import events, mending
 from l2gate.attempts import follow_call
 from l2gate.calls import Call, CallState
 from l2gate.events import Event, RouteAdded, RouteRemoved, Stage
@@ -165,7 +174,10 @@ class Switchboard:
                 self._drain(call, now)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
-            self._decide(decided, now)
+            if isinstance(decided, PasswordChangeRequested):
+                self._change_password(decided)
+            else:
+                self._decide(decided, now)
         return busy
 
     def _drain(self, call: Call, now: float) -> None:
@@ -228,6 +240,16 @@ class Switchboard:
                 call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
         self._touched.add(call.session)
 
+    def _change_password(self, event: PasswordChangeRequested) -> None:
+        call = self._calls.get(event.session)
+        if call is not None:
+            self._note(call, Stage.LOGIN, f"{call.method} login with a new password")
+            self._tell(
+                events.PasswordChangeRequested(
+                    call.session, event.request, event.user, event.password
+                )
+            )
+
     def _accept(self, call: Call, request: int, accepted: Accepted, now: float) -> None:
         replaced = self._calls.get(accepted.replaces)
         if replaced is not None:
@@ -269,7 +291,7 @@ class Switchboard:
 
     def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
         if not (call.why or (call.is_open and event.by_peer)):
-            call.mend = mending.LINK.get(event.reason)
+            call.mend = mending.link(event)
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why

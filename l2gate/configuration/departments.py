@@ -203,6 +203,7 @@ class _UserReader:
         nt_hash = section.take("nt_hash", values.nt_hash, None)
         address = section.take("address", values.unicast, None)
         disabled = section.take("disabled", values.switch, False)
+        must_change_password = section.take("must_change_password", values.switch, False)
         section.finish()
         if "password" in section and "nt_hash" in section:
             section.error("nt_hash", "is given beside password: remove one of them")
@@ -221,7 +222,7 @@ class _UserReader:
             self._note_no_department(section, suffix)
         elif address is not None:
             self._check_address(section, name, address, department)
-        return User(name, password, nt_hash, address, disabled)
+        return User(name, password, nt_hash, address, disabled, must_change_password)
 
     def _note_no_department(self, section: Section, suffix: str | None) -> None:
         if suffix is None:

@@ -73,6 +73,14 @@ def _only(files: Sequence[Section], key: str) -> Section:
 def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) -> None:
     if not users:
         file.warn(None, "there are no users: nobody can log in")
+    expired = [user.name for user in users.values() if user.must_change_password]
+    changing = {AuthenticationMethod.MS_CHAPV2, AuthenticationMethod.EAP}
+    if expired and not changing.intersection(ppp.authentication):
+        file.warn(
+            None,
+            f"users who must change their password, such as {expired[0]!r}, cannot do so: add "
+            "ms-chapv2 to ppp.authentication",
+        )
     hashed = [user.name for user in users.values() if user.nt_hash is not None]
     if hashed and AuthenticationMethod.CHAP_MD5 in ppp.authentication:
         file.warn(

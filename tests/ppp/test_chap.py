@@ -57,7 +57,7 @@ def test_success(method: Method) -> None:
     assert proof.name == "CORP\\alice"
     reply = proof.verify("wonderland", None)
     assert reply is not None
-    exchange.server.succeed(reply)
+    exchange.server.succeed(reply, 0.0)
     success = exchange.from_server[-1]
     assert success.code == ChapCode.SUCCESS
     assert success.identifier == exchange.from_peer[-1].identifier
@@ -71,7 +71,7 @@ def test_a_success_of_mschapv2_proves_the_authenticator_too() -> None:
     exchange = Exchange()
     reply = exchange.prove().verify("wonderland", None)
     assert reply
-    exchange.server.succeed(reply)
+    exchange.server.succeed(reply, 0.0)
     text = exchange.from_server[-1].data.decode()
     assert re.fullmatch(r"S=[0-9A-F]{40} M=Welcome", text)
 
@@ -122,7 +122,7 @@ def test_repetitions_of_a_response_are_answered_from_memory(method: Method) -> N
     exchange = Exchange(method)
     reply = exchange.prove().verify("wonderland", None)
     assert reply is not None
-    exchange.server.succeed(reply)
+    exchange.server.succeed(reply, 0.0)
     response = exchange.from_peer[-1]
     for data in (response.data, b"", b"\x10" + bytes(16) + b"mallory"):
         assert (
@@ -135,7 +135,7 @@ def test_repetitions_of_a_response_are_answered_from_memory(method: Method) -> N
 def test_a_failure_of_mschapv2_has_all_that_windows_wants() -> None:
     exchange = Exchange()
     exchange.prove()
-    assert not exchange.server.fail(691, "authentication failed")
+    assert not exchange.server.fail(691, "authentication failed", 0.0)
     failure = exchange.from_server[-1]
     assert failure.code == ChapCode.FAILURE
     assert failure.identifier == exchange.from_peer[-1].identifier
@@ -146,11 +146,11 @@ def test_a_failure_of_mschapv2_has_all_that_windows_wants() -> None:
     )
 
 
-@pytest.mark.parametrize("error", [646, 647, 648, 649, 709])
+@pytest.mark.parametrize("error", [646, 647, 649, 709])
 def test_another_try_helps_against_a_wrong_password_only(error: int) -> None:
     exchange = Exchange(attempts=3)
     exchange.prove()
-    assert not exchange.server.fail(error, "no")
+    assert not exchange.server.fail(error, "no", 0.0)
     assert exchange.from_server[-1].data.startswith(b"E=%d R=0 C=" % error)
 
 
@@ -158,7 +158,7 @@ def test_another_try_answers_the_challenge_of_the_failure() -> None:
     """RFC 2759 section 9.1.4: Response (++ID) to the challenge in the Failure message."""
     exchange = Exchange(attempts=2)
     exchange.prove()
-    assert exchange.server.fail(691, "no")
+    assert exchange.server.fail(691, "no", 0.0)
     failure = exchange.from_server[-1]
     match = re.fullmatch(rb"E=691 R=1 C=([0-9A-F]{32}) V=3 M=no", failure.data)
     assert match
@@ -171,7 +171,7 @@ def test_another_try_answers_the_challenge_of_the_failure() -> None:
     assert proof.verify("wonderland", None) is not None
     exchange.server.receive(exchange.from_peer[0], 0.0)
     assert exchange.from_server[-1] == failure, "the first Response keeps its answer"
-    assert not exchange.server.fail(691, "no")
+    assert not exchange.server.fail(691, "no", 0.0)
     assert b" R=0 " in exchange.from_server[-1].data
     assert exchange.from_server[-1].identifier == identifier
 
@@ -179,7 +179,7 @@ def test_another_try_answers_the_challenge_of_the_failure() -> None:
 def test_a_failure_of_md5_is_text_and_final() -> None:
     exchange = Exchange(Method.CHAP_MD5, attempts=3)
     exchange.prove()
-    assert not exchange.server.fail(691, "no")
+    assert not exchange.server.fail(691, "no", 0.0)
     assert exchange.from_server[-1].data == b"no"
 
 
@@ -214,7 +214,7 @@ def test_the_same_challenge_gets_the_same_response(method: Method) -> None:
 def test_a_new_challenge_gets_a_new_response_at_any_time() -> None:
     exchange = Exchange(Method.CHAP_MD5)
     exchange.prove()
-    exchange.server.succeed(b"")
+    exchange.server.succeed(b"", 0.0)
     exchange.peer.receive(exchange.from_server[-1], 0.0)
     challenge = NamedValue(b"again", b"lns").build()
     exchange.peer.receive(Packet(ChapCode.CHALLENGE, 200, challenge), 60.0)
@@ -242,7 +242,7 @@ def test_challenges_may_overtake_each_other(method: Method) -> None:
     exchange.peer.receive(late, 3.0)
     proof = exchange.server.receive(exchange.from_peer[0], 3.0)
     assert proof is not None
-    exchange.server.succeed(proof.verify("wonderland", None) or b"")
+    exchange.server.succeed(proof.verify("wonderland", None) or b"", 0.0)
     verdict = exchange.peer.receive(exchange.from_server[-1], 3.0)
     assert verdict is not None
     assert verdict.accepted
