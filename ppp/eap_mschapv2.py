@@ -24,9 +24,13 @@ REFUSED = bytes([ChapCode.FAILURE])
 
 
 class MsChapV2Server:
-    """The server's side. `_verdict` is what was said last, which the peer has yet to answer."""
+    """The server's side.
 
-    __slots__ = ("_chap", "_sent", "_verdict")
+    `_verdict` is what was said last, which the peer has yet to answer. Unless it `_may_retry`,
+    any answer to a Failure is the end.
+    """
+
+    __slots__ = ("_chap", "_may_retry", "_sent", "_verdict")
 
     def __init__(self, name: str, attempts: int, entropy: Entropy) -> None:
         self._sent: list[Packet] = []
@@ -34,6 +38,7 @@ class MsChapV2Server:
             Method.MS_CHAP_V2, name, attempts, entropy, self._sent.append
         )
         self._verdict: Verdict | None = None
+        self._may_retry = False
 
     def start(self) -> bytes:
         """Return a Challenge, whose repetition is EAP's business."""
@@ -46,7 +51,7 @@ class MsChapV2Server:
             if data[:1] == REFUSED:
                 return Verdict(False, "the peer does not believe that we know the password")
             return self._verdict if data[:1] == ACKNOWLEDGED else None
-        if self._verdict is not None and data[:1] == REFUSED:
+        if self._verdict is not None and (not self._may_retry or data[:1] == REFUSED):
             return self._verdict
         packet = Packet.parse(Reader(data))
         proof = self._chap.receive(replace(packet, identifier=self._chap.identifier), 0.0)
@@ -65,7 +70,7 @@ class MsChapV2Server:
 
     def fail(self, error: int, message: str) -> bytes:
         """Return a Failure; the peer may answer it by another try if it says so."""
-        self._chap.fail(error, message, 0.0)
+        self._may_retry = self._chap.fail(error, message, 0.0)
         self._verdict = Verdict(False, message)
         return self._take()
 
