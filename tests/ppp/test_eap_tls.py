@@ -19,67 +19,12 @@ from ppp.eap_tls import ACKNOWLEDGEMENT, MAX_MESSAGE, START, TlsServer, names_of
 from ppp.packet import Packet
 from ppp.proofs import EapTlsProof
 from tests.support.certificates import CLIENT, DAY, SERVER, Authority, email, upn
+from tests.support.eap_tls import LENGTH, MORE, TLS_1_3, TlsPeer
 from tests.support.ppp import NAME, entropy
 from wire import DecodeError
 
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-TLS_1_3 = ssl.TLSVersion.TLSv1_3
-LENGTH, MORE = 0x80, 0x40
 MTU = 1400
-
-
-class TlsPeer:
-    """The peer's side: takes and gives Type-Data. `fragment` is its own size of fragments."""
-
-    def __init__(
-        self,
-        ca: Authority,
-        files: tuple[Path, Path] | None,
-        version: ssl.TLSVersion = TLS_1_3,
-        fragment: int = 1000,
-    ) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.minimum_version = context.maximum_version = version
-        context.load_verify_locations(ca.file)
-        if files is not None:
-            context.load_cert_chain(*files)
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing)
-        self.fragment = fragment
-        self.flags: list[int] = []
-        self.longest = 0
-        self.indication = b""
-        self.error = ""
-        self._unsent: list[bytes] = []
-
-    def answer(self, data: bytes) -> bytes:
-        flags = data[0]
-        self.flags.append(flags)
-        self.longest = max(self.longest, len(data))
-        if self._unsent and len(data) == 1:
-            return self._unsent.pop(0)
-        self._incoming.write(data[5 if flags & LENGTH else 1 :])
-        if flags & MORE:
-            return ACKNOWLEDGEMENT
-        try:
-            self.tls.do_handshake()
-            self.indication += self.tls.read()
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            self.error = str(error)
-        message = self._outgoing.read()
-        size = self.fragment
-        pieces = [message[at : at + size] for at in range(0, len(message), size)] or [b""]
-        self._unsent = [
-            bytes([MORE if number < len(pieces) - 1 else 0]) + piece
-            for number, piece in enumerate(pieces)
-        ]
-        if len(pieces) > 1:
-            first = bytes([LENGTH | MORE]) + len(message).to_bytes(4) + pieces[0]
-            self._unsent[0] = first
-        return self._unsent.pop(0)
 
 
 @pytest.fixture(scope="module")
