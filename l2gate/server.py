@@ -12,18 +12,31 @@ import os
 import signal
 import time
 from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from pathlib import Path
 
 from l2gate.configuration import Configuration, ConfigurationError, Loaded, load
 from l2gate.control import ControlServer
-from l2gate.events import Noted, RouteAdded, RouteRemoved, ShutdownFinished
+from l2gate.events import (
+    Noted,
+    PasswordChangeRequested,
+    RouteAdded,
+    RouteRemoved,
+    ShutdownFinished,
+)
 from l2gate.gateway import Gateway
 from l2gate.network import Network, own_networks
 from l2gate.operations import Operations
 from l2gate.sockets import BoundSocket, Sockets, batches
 from l2gate.tun import Tun
+
+StorePassword = Callable[[str, str], None]
+"""Write a user's new password to the configuration, and that it need not be changed any more.
+
+Is given name and password; raises OSError or ConfigurationError if that cannot be done.
+"""
 
 _log = logging.getLogger("l2gate")
 
@@ -37,23 +50,33 @@ async def serve(path: Path) -> None:
     loaded = load(path, await own_networks())
     for warning in loaded.warnings:
         _log.warning("%s", warning)
-    await Server(path, loaded.configuration).run()
+    await Server(path, loaded.configuration, keep_password).run()
+
+
+def keep_password(name: str, password: str) -> None:
+    """Store nothing."""
+    raise OSError(f"passwords such as that of {name!r} are changed by hand alone")
 
 
 class Server:
     """One server and what it holds of the machine."""
 
-    def __init__(self, path: Path, configuration: Configuration) -> None:
+    def __init__(
+        self, path: Path, configuration: Configuration, store_password: StorePassword
+    ) -> None:
         self._path = path
         self._configuration = configuration
         self._gateway = Gateway(configuration, os.urandom)
+        self._store_password = store_password
+        self._storing = asyncio.Lock()
+        self._stores: set[asyncio.Task[None]] = set()
         self._finished = asyncio.Event()
         self._timer: TimerHandle | None = None
         self._loop: AbstractEventLoop
         self._sockets: Sockets
         self._tun: Tun
         self._network: Network
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
         """Start, serve until told to stop, and leave the machine as it was."""
@@ -173,6 +196,10 @@ class Server:
                     self._network.add_route(IPv4Network(event.address), event.gateway)
                 case RouteRemoved():
                     self._network.remove_route(IPv4Network(event.address))
+                case PasswordChangeRequested():
+                    task = asyncio.create_task(self._change_password(event))
+                    self._stores.add(task)
+                    task.add_done_callback(self._stores.discard)
                 case ShutdownFinished():
                     self._finished.set()
         self._set_timer()
@@ -202,14 +229,33 @@ class Server:
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
 
-    async def _reload(self) -> None:
-        """Take users and departments from the file; a broken file changes nothing."""
+    async def _change_password(self, event: PasswordChangeRequested) -> None:
+        """Write a user's new password, serve it, and let the login go on, or say why not."""
+        why_not = ""
+        async with self._storing:
+            try:
+                await asyncio.to_thread(self._store_password, event.user, event.password)
+            except (OSError, ConfigurationError) as error:
+                why_not = str(error) or type(error).__name__
+            else:
+                if not await self._reload():
+                    why_not = "it is in the file, which cannot be loaded"
+        now = self._loop.time()
+        self._gateway.password_stored(event.session, event.request, why_not, now)
+        self.flush()
+
+    async def _reload(self) -> bool:
+        """Take users and departments from the file; a broken file changes nothing.
+
+        Return whether that was done.
+        """
         try:
             loaded = load(self._path, await own_networks(without=self._tun.name))
         except ConfigurationError as error:
             _log.error("server: reload refused, all stays as it was:\n%s", error)
-            return
+            return False
         self._apply(loaded)
+        return True
 
     def _apply(self, loaded: Loaded) -> None:
         for warning in loaded.warnings:
