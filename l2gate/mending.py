@@ -1,8 +1,9 @@
 """What an admin can do about trouble, and which error number Windows shows its user.
 
 The numbers are those of Microsoft's raserror.h. Windows counts by what it sees of us: 809, it
-got no answer; 789, IPsec was refused; 628 to 734, PPP ended before the login; 691, 647 and 649,
-the login was refused, which AAA itself says; 720, there was no address.
+got no answer; 789, IPsec was refused; 628 to 734, PPP ended before the login; 691 and 646
+to 649, the login was refused, which AAA itself says, as it says 709, the password was not
+changed; 720, there was no address.
 """
 
 from ipsec.events import NegotiationFailed
