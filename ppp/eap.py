@@ -58,7 +58,7 @@ class EapAuthenticator:
 
     `_request` is the one that waits for its Response; while a proof is verified there is none.
     What answers no Request is discarded (RFC 3748 section 4.1). `_result` is the Success that
-    is repeated to a peer that seems to have missed it.
+    is repeated to a peer that seems to have missed it; with it the backend is gone.
     """
 
     __slots__ = ("_backend", "_deadline", "_identifier", "_request", "_result", "_rounds", "_send")
@@ -108,6 +108,8 @@ class EapAuthenticator:
             self._repeat(now)
             return None
         self._request = self._deadline = None
+        # The link may live for weeks: it shall not keep what TLS has needed.
+        del self._backend
         code = EapCode.SUCCESS if answer.accepted else EapCode.FAILURE
         self._result = Packet(code, self._identifier)
         self._send(self._result)

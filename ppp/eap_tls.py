@@ -7,7 +7,8 @@ without data; and whom a certificate is for.
 
 A peer that is let in confirms the last TLS message: Finished, or in TLS 1.3 the octet that says
 that no handshake message follows (RFC 9190 section 2.5). One that is not gets TLS's alert, if
-there is one, and answers that before the Failure. No session is resumed.
+there is one, and answers that before the Failure. No tickets are given, and a session is
+forgotten with its conversation: the next login shows the certificate again.
 """
 
 import ssl

@@ -43,7 +43,7 @@ def read_eap(section: Section) -> tuple[tuple[EapMethod, ...], Certificates | No
 def tls_context(certificates: Certificates) -> ssl.SSLContext:
     """Return what a server's EAP-TLS works with (RFC 5216 section 2.4, RFC 9190 section 2.1).
 
-    Without tickets, so that no session is resumed and each login shows its certificate. Raises
+    Without tickets, so that each login shows its certificate. Raises
     OSError (of which ssl.SSLError is one) if a file cannot be read or used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

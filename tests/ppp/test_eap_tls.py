@@ -282,11 +282,13 @@ def answers(peer: TlsPeer, sent: list[Packet]) -> Iterator[Packet]:
         yield Packet(EapCode.RESPONSE, request.identifier, data)
 
 
-def test_a_login_in_eap(authority: Authority, context: ssl.SSLContext) -> None:
+@VERSIONS
+def test_a_login_in_eap(authority: Authority, version: ssl.TLSVersion) -> None:
     """With the only method that the peer would rather have, and that is not our first one."""
+    context = tls_context(authority.for_server())
     methods = EapMethod.MS_CHAP_V2, EapMethod.TLS
     server, sent = eap(LinkConfig(eap_methods=methods, tls=context))
-    peer = TlsPeer(authority, authority.issue(NAME))
+    peer = TlsPeer(authority, authority.issue(NAME), version)
     for data in (b"\x01" + NAME.encode(), b"\x03\x0d"):
         assert server.receive(Packet(EapCode.RESPONSE, sent[-1].identifier, data), 0.0) is None
     assert sent[-1].data == bytes([EapType.TLS, START])
@@ -297,3 +299,5 @@ def test_a_login_in_eap(authority: Authority, context: ssl.SSLContext) -> None:
             assert server.succeed(b"", 0.0)
     assert said == Verdict(True, "")
     assert sent[-1].code == EapCode.SUCCESS
+    assert context.session_stats()["number"] == 0, "nothing is kept that could be resumed"
+    assert server.receive(Packet(EapCode.RESPONSE, sent[-1].identifier, b"\x0d\x00"), 1.0) is None
