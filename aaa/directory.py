@@ -91,7 +91,8 @@ class User:
     hash in PHC's string format. `address` is the user's fixed address, or None for one out of
     the department's pool; `prefix6` is the same for IPv6. `expires` is the last day on which the
     user may log in, `totp` the secret of the codes that are typed after the password (RFC 6238),
-    where there are any.
+    where there are any. A user who `must_change_password` gets in by a login that does so, or
+    that needs no password.
     """
 
     name: str
@@ -103,6 +104,7 @@ class User:
     totp: bytes | None = field(default=None, repr=False)
     expires: date | None = None
     prefix6: IPv6Network | None = None
+    must_change_password: bool = False
 
     def time_left(self, now: float) -> float | None:
         """Return the seconds until the user's last day is over, or None if there is no such day.

@@ -99,7 +99,20 @@ class ShutdownFinished:
     """Every session has ended in the protocols' own way, or had its time to."""
 
 
-Event = Noted | RouteAdded | RouteRemoved | ShutdownFinished
+@dataclass(frozen=True, slots=True)
+class PasswordChangeRequested:
+    """A user who logs in has a new password, which is to be stored.
+
+    The login waits: Gateway.password_stored is owed, with `session` and `request`.
+    """
+
+    session: int
+    request: int
+    user: str
+    password: str = field(repr=False)
+
+
+Event = Noted | RouteAdded | RouteRemoved | PasswordChangeRequested | ShutdownFinished
 
 
 def printable(text: str) -> str:

@@ -25,6 +25,7 @@ from l2gate.events import (
     Fact,
     Happening,
     Noted,
+    PasswordChangeRequested,
     RouteAdded,
     RouteRemoved,
     ShutdownFinished,
@@ -69,6 +70,7 @@ class Server:
         self._reloader: Reloader
         self._captures: Captures
         self._reloading: asyncio.Task[None] | None = None
+        self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._event_log: EventLog | None = None
 
@@ -231,6 +233,10 @@ class Server:
                     self._network.add_route(event.network, event.gateway)
                 case RouteRemoved():
                     self._network.remove_route(event.network)
+                case PasswordChangeRequested():
+                    change = asyncio.create_task(self._change_password(event))
+                    self._changes.add(change)
+                    change.add_done_callback(self._changes.discard)
                 case ShutdownFinished():
                     self._finished.set()
         self._set_timer()
@@ -272,6 +278,13 @@ class Server:
         with suppress(ConfigurationError):
             await self._reloader.reload()
         self._notifier.ready(self._status())
+
+    async def _change_password(self, event: PasswordChangeRequested) -> None:
+        """Store and serve a user's new password, and let the login go on."""
+        why_not = await self._reloader.change_password(event.user, event.password)
+        now = self._loop.time()
+        self._gateway.password_stored(event.session, event.request, why_not, now)
+        self.flush()
 
     def _prepare(self, configuration: Configuration) -> None:
         """Let the network have what the gateway will want of it."""

@@ -12,9 +12,18 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
-from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rejected
+from aaa import (
+    Aaa,
+    Accepted,
+    ClientFacts,
+    Decided,
+    MsChapError,
+    NoAddress,
+    PasswordChangeRequested,
+    Rejected,
+)
 from aaa.directory import prefix_number
-from l2gate import mending
+from l2gate import events, mending
 from l2gate.attempts import follow_call
 from l2gate.calls import Call, CallState
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
@@ -205,7 +214,10 @@ class Switchboard:
                 self._drain(call, now)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
-            self._decide(decided, now)
+            if isinstance(decided, PasswordChangeRequested):
+                self._change_password(decided)
+            else:
+                self._decide(decided, now)
         return busy
 
     def _drain(self, call: Call, now: float) -> None:
@@ -283,6 +295,16 @@ class Switchboard:
                 call.why = f"login refused: {rejected.reason.value}"
                 call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
         self._touched.add(call.session)
+
+    def _change_password(self, event: PasswordChangeRequested) -> None:
+        call = self._calls.get(event.session)
+        if call is not None:
+            self._note(call, Stage.LOGIN, f"{call.method} login with a new password")
+            self._tell(
+                events.PasswordChangeRequested(
+                    call.session, event.request, event.user, event.password
+                )
+            )
 
     def _accept(self, call: Call, request: int, accepted: Accepted, now: float) -> None:
         replaced = self._calls.get(accepted.replaces)
@@ -369,7 +391,7 @@ class Switchboard:
 
     def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
         if not (call.why or (call.is_open and event.by_peer)):
-            call.mend = mending.LINK.get(event.reason)
+            call.mend = mending.link(event)
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ssl import SSLContext
 
 
 class Method(Enum):
@@ -11,6 +12,14 @@ class Method(Enum):
     MS_CHAP_V2 = "MS-CHAPv2"
     CHAP_MD5 = "CHAP-MD5"
     PAP = "PAP"
+    EAP = "EAP"
+
+
+class EapMethod(Enum):
+    """How a peer may prove within EAP who it is."""
+
+    TLS = "EAP-TLS"
+    MS_CHAP_V2 = "EAP-MSCHAPv2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,9 @@ class LinkConfig:
     without is a server: it demands a proof and assigns the address.
 
     `methods`: what a server asks for, or a client consents to, the preferred one first.
+    `eap_methods`: the same for the methods of EAP; a client has EAP-MSCHAPv2 alone.
+    `tls`: what a server's EAP-TLS works with: our certificate, and the CAs of the peers, which
+    must send one; None where EAP-TLS is not among `eap_methods`.
     `name`: what we call ourselves in a CHAP Challenge.
     `mru`: what we take (our Maximum-Receive-Unit); also bounds what we send.
     `authentication_timeout`: how long the peer may take from the start to its proof.
@@ -67,7 +79,9 @@ class LinkConfig:
     """
 
     credentials: Credentials | None = None
-    methods: tuple[Method, ...] = (Method.MS_CHAP_V2, Method.CHAP_MD5, Method.PAP)
+    methods: tuple[Method, ...] = (Method.MS_CHAP_V2, Method.CHAP_MD5, Method.PAP, Method.EAP)
+    eap_methods: tuple[EapMethod, ...] = (EapMethod.MS_CHAP_V2,)
+    tls: SSLContext | None = field(default=None, repr=False)
     name: str = "l2gate"
     mru: int = 1400
     authentication_timeout: float = 60.0

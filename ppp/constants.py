@@ -1,4 +1,4 @@
-"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759, 5072; and RFC 4861."""
+"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759, 3748, 5072; and RFC 4861."""
 
 from wire import OpenEnum
 
@@ -19,6 +19,7 @@ class Protocol(OpenEnum):
     LCP = 0xC021
     PAP = 0xC023
     CHAP = 0xC223
+    EAP = 0xC227
 
 
 class Code(OpenEnum):
@@ -96,12 +97,13 @@ class PapCode(OpenEnum):
 
 
 class ChapCode(OpenEnum):
-    """CHAP codes (RFC 1994 section 4)."""
+    """CHAP codes (RFC 1994 section 4); the last is MS-CHAPv2's (RFC 2759 section 7)."""
 
     CHALLENGE = 1
     RESPONSE = 2
     SUCCESS = 3
     FAILURE = 4
+    CHANGE_PASSWORD = 7
 
 
 class ChapAlgorithm(OpenEnum):
@@ -109,3 +111,25 @@ class ChapAlgorithm(OpenEnum):
 
     MD5 = 5
     MS_CHAP_V2 = 0x81
+
+
+class EapCode(OpenEnum):
+    """EAP codes (RFC 3748 section 4)."""
+
+    REQUEST = 1
+    RESPONSE = 2
+    SUCCESS = 3
+    FAILURE = 4
+
+
+class EapType(OpenEnum):
+    """EAP types (RFC 3748 section 5, RFC 5216 section 3.1, draft-kamath-pppext-eap-mschapv2)."""
+
+    IDENTITY = 1
+    NOTIFICATION = 2
+    NAK = 3
+    MD5_CHALLENGE = 4
+    TLS = 13
+    TTLS = 21
+    PEAP = 25
+    MS_CHAP_V2 = 26

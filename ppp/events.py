@@ -96,10 +96,14 @@ class Ipv6Closed:
 
 @dataclass(frozen=True, slots=True)
 class LinkClosed:
-    """The link has ended for good; `why` is a sentence for the log."""
+    """The link has ended for good; `why` is a sentence for the log.
+
+    `hint` says what to do about it, where that is known better than from `reason`.
+    """
 
     reason: Reason
     why: str
+    hint: str = ""
 
     @property
     def by_peer(self) -> bool:

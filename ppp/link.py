@@ -12,17 +12,20 @@ without IPCP is of no use; one without IPV6CP is.
 
 Timers, besides those of the layers: `_authentication_deadline`, until when the peer must have
 sent its proof (a client: must be accepted). It does not run while a proof is verified, however
-long that takes.
+long that takes, but does again where the peer has yet to answer the verdict.
 """
 
 from enum import Enum
 
 from ppp import dhcp, network6
-from ppp.authentication import Authenticator, Peer
+from ppp.authentication import Authenticator, Peer, Verdict
 from ppp.automaton import Automaton
 from ppp.chap import ChapAuthenticator, ChapPeer
-from ppp.config import Assignment, Credentials, LinkConfig, Method
+from ppp.config import Assignment, Credentials, EapMethod, LinkConfig, Method
 from ppp.constants import Protocol
+from ppp.eap import EapAuthenticator
+from ppp.eap_peer import EapPeer
+from ppp.eap_server import EapServer
 from ppp.events import (
     Authenticated,
     AuthenticationRequested,
@@ -45,6 +48,13 @@ from ppp.proofs import Proof
 from ppp.transitions import State
 from wire import DecodeError, Entropy, LocalError, Reader
 from wire.types import Octets
+
+_PROTOCOLS = {
+    Method.MS_CHAP_V2: Protocol.CHAP,
+    Method.CHAP_MD5: Protocol.CHAP,
+    Method.PAP: Protocol.PAP,
+    Method.EAP: Protocol.EAP,
+}
 
 
 class Phase(Enum):
@@ -71,9 +81,11 @@ class Link:
         "_entropy",
         "_events",
         "_frames",
+        "_hint",
         "_ipcp",
         "_is_network_open",
         "_lcp",
+        "_name",
         "_network6",
         "_peer",
         "_proof",
@@ -85,6 +97,10 @@ class Link:
     def __init__(self, config: LinkConfig, entropy: Entropy) -> None:
         if not config.methods:
             raise LocalError("a link needs at least one authentication method")
+        if Method.EAP in config.methods and not config.eap_methods:
+            raise LocalError("EAP needs at least one method of its own")
+        if EapMethod.TLS in config.eap_methods and config.tls is None:
+            raise LocalError("EAP-TLS needs a certificate")
         self._config = config
         self._entropy = entropy
         self.phase = Phase.DEAD
@@ -102,6 +118,9 @@ class Link:
         self._authentication_deadline: float | None = None
         self._request = 0
         self._proof: Proof | None = None
+        self._hint = ""
+        self._name = ""
+        """Who the peer is, once that is proven."""
         self._is_network_open = False
 
     # What the program calls.
@@ -160,14 +179,15 @@ class Link:
         """Answer an AuthenticationRequested: the proof is right. `reply` is from its `verify`.
 
         Without effect if the request is not the last one, or the link has ended; if it has
-        effect, Authenticated follows.
+        effect, Authenticated follows, with some methods only when the peer has confirmed it.
         """
         if self._authenticator is None or self._proof is None or request != self._request:
             return
-        proof, self._proof = self._proof, None
-        self._authenticator.succeed(reply)
-        self.phase = Phase.NETWORK
-        self._events.append(Authenticated(proof.name))
+        self._name, self._proof = self._proof.name, None
+        if self._authenticator.succeed(reply, now):
+            self._authentication_deadline = now + self._config.authentication_timeout
+        else:
+            self._let_in()
 
     def rejected(self, request: int, error: int, message: str, now: float) -> None:
         """Answer an AuthenticationRequested: the peer may not in.
@@ -178,7 +198,7 @@ class Link:
         if self._authenticator is None or self._proof is None or request != self._request:
             return
         self._proof = None
-        if self._authenticator.fail(error, message):
+        if self._authenticator.fail(error, message, now):
             self._authentication_deadline = now + self._config.authentication_timeout
         else:
             self.give_up(Reason.AUTHENTICATION_FAILED, message, now)
@@ -244,18 +264,18 @@ class Link:
 
     @property
     def _authentication_protocol(self) -> Protocol | None:
-        if self._lcp.method is None:
-            return None
-        return Protocol.PAP if self._lcp.method is Method.PAP else Protocol.CHAP
+        return None if self._lcp.method is None else _PROTOCOLS[self._lcp.method]
 
     def _receive_authentication(self, packet: Packet, now: float) -> None:
         if self._authenticator is not None:
-            proof = self._authenticator.receive(packet, now)
-            if proof is not None:
-                self._proof = proof
+            said = self._authenticator.receive(packet, now)
+            if isinstance(said, Verdict):
+                self._conclude(said, now)
+            elif said is not None:
+                self._proof = said
                 self._request += 1
                 self._authentication_deadline = None
-                self._events.append(AuthenticationRequested(self._request, proof))
+                self._events.append(AuthenticationRequested(self._request, said))
         if self._peer is not None and self._config.credentials is not None:
             verdict = self._peer.receive(packet, now)
             if verdict is not None and not verdict.accepted:
@@ -263,6 +283,19 @@ class Link:
             elif verdict is not None and self.phase is Phase.AUTHENTICATE:
                 self._events.append(Authenticated(self._config.credentials.name))
                 self._ask_for_address(now)
+
+    def _conclude(self, verdict: Verdict, now: float) -> None:
+        """Follow a verdict on the peer that was not given by `authenticated` or `rejected`."""
+        if verdict.accepted:
+            self._let_in()
+        else:
+            self._hint = verdict.hint
+            self.give_up(Reason.AUTHENTICATION_FAILED, verdict.message, now)
+
+    def _let_in(self) -> None:
+        self.phase = Phase.NETWORK
+        self._authentication_deadline = None
+        self._events.append(Authenticated(self._name))
 
     # What the layers call: `Surroundings`.
 
@@ -372,11 +405,15 @@ class Link:
     def _close(self, reason: Reason, why: str) -> None:
         self._terminate()
         self.phase = Phase.DEAD
-        self._events.append(LinkClosed(reason, why))
+        self._events.append(LinkClosed(reason, why, self._hint))
 
     def _new_authenticator(self, method: Method) -> Authenticator:
         if method is Method.PAP:
             return PapAuthenticator(self._send_pap)
+        if method is Method.EAP:
+            mtu = min(self._lcp.peer_mru, self._config.mru)
+            server = EapServer(self._config, mtu, self._entropy)
+            return EapAuthenticator(server, self._entropy, self._send_eap)
         attempts = self._config.authentication_attempts
         return ChapAuthenticator(
             method, self._config.name, attempts, self._entropy, self._send_chap
@@ -385,6 +422,8 @@ class Link:
     def _new_peer(self, method: Method, credentials: Credentials) -> Peer:
         if method is Method.PAP:
             return PapPeer(credentials, self._send_pap)
+        if method is Method.EAP:
+            return EapPeer(credentials, self._entropy, self._send_eap)
         return ChapPeer(method, credentials, self._entropy, self._send_chap)
 
     def _send_pap(self, packet: Packet) -> None:
@@ -392,3 +431,6 @@ class Link:
 
     def _send_chap(self, packet: Packet) -> None:
         self.send(Protocol.CHAP, packet)
+
+    def _send_eap(self, packet: Packet) -> None:
+        self.send(Protocol.EAP, packet)

@@ -246,10 +246,15 @@ class _UserReader:
         expires = section.take("expires", values.day, None)
         totp = section.take("totp", values.totp, None)
         prefix6 = section.take("prefix6", ipv6.prefix, None)
+        must_change_password = section.take("must_change_password", values.switch, False)
         section.finish()
         given = [kind for kind in CREDENTIALS if kind in section]
         for kind in given[1:]:
             section.error(kind, f"is given beside {given[0]}: remove one of them")
+        if must_change_password:
+            for key in ("argon2", "totp"):
+                if key in section:
+                    section.error(key, "cannot be beside must_change_password: remove one of them")
         if not given:
             section.error(None, "has no password: add 'password' or 'nt_hash'")
         if name is None:
@@ -265,7 +270,18 @@ class _UserReader:
             self._note_no_department(section, suffix)
         else:
             self._check_fixed(section, name, address, prefix6, department)
-        user = User(name, password, nt_hash, address, disabled, argon2, totp, expires, prefix6)
+        user = User(
+            name,
+            password,
+            nt_hash,
+            address,
+            disabled,
+            argon2,
+            totp,
+            expires,
+            prefix6,
+            must_change_password,
+        )
         self._warn_if_shut_out(section, user)
         return user
 

@@ -55,8 +55,7 @@ def _load(path: Path, own_networks: Sequence[AnyNetwork], instead: Mapping[Path,
     entries = read_departments(files)
     plan = AddressPlan(entries)
     plan.check(own_networks)
-    methods = [method.value.upper() for method in ppp.authentication]
-    users = read_users(files, entries, plan, own_networks, methods)
+    users = read_users(files, entries, plan, own_networks, ppp.proofs)
     for file in files:
         file.finish()
     if ipsec is None or problems.errors:
@@ -90,6 +89,14 @@ def _only(files: Sequence[Section], key: str) -> Section:
 def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) -> None:
     if not users:
         file.warn(None, "there are no users: nobody can log in")
+    expired = [user.name for user in users.values() if user.must_change_password]
+    changing = {AuthenticationMethod.MS_CHAPV2, AuthenticationMethod.EAP}
+    if expired and not changing.intersection(ppp.authentication):
+        file.warn(
+            None,
+            f"users who must change their password, such as {expired[0]!r}, cannot do so: add "
+            "ms-chapv2 to ppp.authentication",
+        )
     hashed = [user.name for user in users.values() if user.nt_hash is not None]
     if hashed and AuthenticationMethod.CHAP_MD5 in ppp.authentication:
         file.warn(

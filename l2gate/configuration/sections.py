@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aaa import Limits
 from l2gate.configuration import values
+from l2gate.configuration.eap import read_eap
 from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import (
     AuthenticationMethod,
@@ -182,16 +183,25 @@ def read_l2tp(section: Section) -> L2tpSettings:
 
 def read_ppp(section: Section) -> PppSettings:
     """Read `ppp`."""
-    method = values.one_of(AuthenticationMethod)
+    methods = section.take_all("authentication", values.one_of(AuthenticationMethod)) or (
+        AuthenticationMethod.MS_CHAPV2,
+    )
+    eap_methods, certificates = read_eap(section.section("eap"))
     settings = PppSettings(
-        authentication=section.take_all("authentication", method)
-        or (AuthenticationMethod.MS_CHAPV2,),
+        authentication=methods,
+        authentication_attempts=section.take("authentication_attempts", values.number(1, 10), 3),
         mru=section.take("mru", MRU, 1400),
         mtu=section.take("mtu", MRU, 1400),
+        eap_methods=eap_methods,
+        certificates=certificates,
     )
     section.finish()
-    if len(set(settings.authentication)) < len(settings.authentication):
+    if len(set(methods)) < len(methods):
         section.error("authentication", "a method is given twice: remove one of them")
+    if "eap" in section and AuthenticationMethod.EAP not in methods:
+        section.error(
+            "eap", "has no effect: add 'eap' to ppp.authentication, or remove this section"
+        )
     return settings
 
 
