@@ -2,14 +2,17 @@
 
 What we must have for which method:
 
-                    PAP     MS-CHAPv2   CHAP-MD5
-    password        yes     yes         yes
-    nt_hash         yes     yes         no          its digest is over the password (RFC 1994)
-    argon2          yes     no          no          it needs what was typed
+                    PAP     MS-CHAPv2   CHAP-MD5    EAP-TLS
+    password        yes     yes         yes         yes     a certificate is all the proof
+    nt_hash         yes     yes         no          yes     CHAP-MD5 is over the password (RFC 1994)
+    argon2          yes     no          no          yes     it needs what was typed
     with a code:
-    password        yes     yes         yes
-    nt_hash         yes     no          no          the NT hash sent is that of password and code
-    argon2          yes     no          no
+    password        yes     yes         yes         no      the code is typed after a password
+    nt_hash         yes     no          no          no      the NT hash is that of both together
+    argon2          yes     no          no          no
+
+EAP-MSCHAPv2 is as MS-CHAPv2. Only these two change a password, and not where there is a code:
+the client would take both together for the old password.
 """
 
 from collections.abc import Container
@@ -24,6 +27,10 @@ from aaa.directory import User
 from aaa.totp import DIGITS, candidates
 
 PAP = "PAP"
+EAP_TLS = "EAP-TLS"
+
+CHANGES_PASSWORDS = ("MS-CHAPv2", "EAP-MSCHAPv2")
+"""The methods by which a peer can change its password (RFC 2759 section 7)."""
 
 
 @runtime_checkable
@@ -40,6 +47,11 @@ class InClear(Proof, Protocol):
 
 def why_impossible(user: User, method: str) -> str | None:
     """Say why a method cannot serve a user, and what to do, or None if it can."""
+    if method == EAP_TLS:
+        if user.totp is None:
+            return None
+        others = PAP if user.password is None else "MS-CHAPv2"
+        return f"needs a one-time code, which {method} has not: let the client log in by {others}"
     if user.password is not None or method == PAP:
         return None
     if user.argon2 is not None:
@@ -105,7 +117,7 @@ def _find_code(user: User, secret: bytes, proof: Proof, now: float) -> tuple[int
 
 
 def _verify(user: User, proof: Proof) -> bytes | None:
-    if user.argon2 is None:
+    if user.argon2 is None or proof.method == EAP_TLS:
         return proof.verify(user.password, user.nt_hash)
     if not isinstance(proof, InClear):
         return None

@@ -1,26 +1,34 @@
 """What is asked of AAA and what it answers."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aaa.directory import Department, User
 
 
 class Proof(Protocol):
-    """What a peer sent to prove that it knows a user's password."""
+    """What a peer sent to prove that it is a user, in most cases by the password."""
 
     @property
     def method(self) -> str:
-        """The protocol's name: PAP, CHAP-MD5 or MS-CHAPv2."""
+        """The protocol's name: PAP, CHAP-MD5, MS-CHAPv2, EAP-MSCHAPv2 or EAP-TLS."""
 
     def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
         """Return the octets of the success message, or None where the proof is wrong.
 
         One of the two secrets is given; None also means that it cannot serve this method.
         """
+
+
+@runtime_checkable
+class ChangeProof(Proof, Protocol):
+    """What a peer sent to change the user's password; `verify` judges both passwords."""
+
+    def new_password(self, password: str | None, nt_hash: bytes | None) -> str | None:
+        """Return the new password, or None where the old one is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +56,20 @@ class Reason(Enum):
     EXPIRED = "the user has expired"
     WRONG_CODE = "wrong one-time code"
     LOCKED = "locked after wrong passwords"
+    PASSWORD_EXPIRED = "the password must be changed"
+    PASSWORD_NOT_CHANGED = "the password was not changed"
     TOO_MANY_SESSIONS = "the user has too many sessions"
 
 
 class MsChapError(IntEnum):
     """The E= numbers of an MS-CHAPv2 failure (RFC 2759 section 6), which Windows shows."""
 
+    RESTRICTED_LOGON_HOURS = 646
     ACCOUNT_DISABLED = 647
+    PASSWORD_EXPIRED = 648
     NO_DIALIN_PERMISSION = 649
     AUTHENTICATION_FAILURE = 691
+    CHANGING_PASSWORD = 709
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,19 @@ class Decided:
     session: Hashable
     request: int
     decision: Accepted | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChangeRequested:
+    """`user` has a new password, which is to be stored; Aaa.password_stored is owed.
+
+    `session` and `request` are those of the login, whose decision waits for that.
+    """
+
+    session: Hashable
+    request: int
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+LINK_BITS = 64
+"""The length of the prefix of a link whose hosts form their own addresses (RFC 4862)."""
 
 DEFAULT_DEPARTMENT = "default"
 """The department of the users whose names have no suffix."""
@@ -56,6 +59,9 @@ class Department:
     each, for RFC 1877. `max_sessions_per_user` is None where there is no limit. `routes` are
     the networks that clients reach through the tunnel if they do not send everything there,
     `search_domains` the domains in which they look names up; clients ask for both.
+
+    Out of `pool6` each session gets a prefix of LINK_BITS for itself, but for the first one,
+    which is the server's. `dns6` and `routes6` are told only where there is a `pool6`.
     """
 
     name: str
@@ -67,6 +73,14 @@ class Department:
     max_sessions_per_user: int | None = None
     routes: tuple[IPv4Network, ...] = ()
     search_domains: tuple[str, ...] = ()
+    pool6: IPv6Network | None = None
+    dns6: tuple[IPv6Address, ...] = ()
+    routes6: tuple[IPv6Network, ...] = ()
+
+    @property
+    def gateway6(self) -> IPv6Address | None:
+        """The server's own address in `pool6`."""
+        return None if self.pool6 is None else self.pool6[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +89,10 @@ class User:
 
     Has one of `password`, `nt_hash`, the 16 octets of RFC 2759 section 8.3, and `argon2`, a
     hash in PHC's string format. `address` is the user's fixed address, or None for one out of
-    the department's pool. `expires` is the last day on which the user may log in, `totp` the
-    secret of the codes that are typed after the password (RFC 6238), where there are any.
+    the department's pool; `prefix6` is the same for IPv6. `expires` is the last day on which the
+    user may log in, `totp` the secret of the codes that are typed after the password (RFC 6238),
+    where there are any. A user who `must_change_password` gets in by a login that does so, or
+    that needs no password.
     """
 
     name: str
@@ -87,6 +103,8 @@ class User:
     argon2: str | None = field(default=None, repr=False)
     totp: bytes | None = field(default=None, repr=False)
     expires: date | None = None
+    prefix6: IPv6Network | None = None
+    must_change_password: bool = False
 
     def time_left(self, now: float) -> float | None:
         """Return the seconds until the user's last day is over, or None if there is no such day.
@@ -128,6 +146,15 @@ class Directory:
         hashes = (user.argon2 for user in self.users.values() if user.argon2 is not None)
         return next((User("", argon2=argon2) for argon2 in hashes), None)
 
+    @cached_property
+    def reservations6(self) -> Mapping[int, str]:
+        """The users that have a fixed prefix, by the number of that prefix."""
+        return {
+            prefix_number(user.prefix6.network_address): user.name
+            for user in self.users.values()
+            if user.prefix6
+        }
+
     def similar(self, name: str) -> Sequence[str]:
         """Return the configured names that differ from `name` in suffix or letter case alone."""
         return self._names_by_stem.get(_stem(name), ())
@@ -146,6 +173,16 @@ class Directory:
             for department in self.departments.values()
             for domain in department.domains
         }
+
+
+def prefix_number(address: IPv6Address) -> int:
+    """Return the upper half of an address, by which the prefix of a link is known."""
+    return int(address) >> 128 - LINK_BITS
+
+
+def prefix_of(number: int) -> IPv6Network:
+    """Return the prefix of a link by its number."""
+    return IPv6Network((number << 128 - LINK_BITS, LINK_BITS))
 
 
 def suffix_of(name: str) -> str | None:

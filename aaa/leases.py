@@ -1,6 +1,7 @@
-"""Which session holds which inner address.
+"""Which session holds which inner address, and which IPv6 prefix.
 
-How this works. An address of a pool is in one of three places:
+How this works. Both are numbers here, and are given away in the same way. An address of a pool is
+in one of three places:
 
     fresh      the pool's cursor has not passed it; it costs no memory
     held       by a session: in `_taken`
@@ -14,14 +15,15 @@ REMEMBERED addresses are released: what a pool remembers is bounded by that and 
 that there were at one time, whatever its size.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Network
 
-from aaa.decisions import AddressInUse, Lease, PoolExhausted
-from aaa.directory import Department, Directory, Pool, User
+from aaa.decisions import AddressInUse, Lease, NoAddress, PoolExhausted
+from aaa.directory import Department, Directory, User, prefix_number, prefix_of
 from wire import LocalError
 
 REMEMBERED = 65536
@@ -54,8 +56,8 @@ class _PoolState:
         return address
 
 
-class Leases:
-    """The addresses of all departments of a directory."""
+class Numbers(ABC):
+    """The numbers that sessions hold, out of the pools of all departments of a directory."""
 
     def __init__(self, directory: Directory) -> None:
         self._held: dict[Hashable, _Holding] = {}
@@ -67,23 +69,40 @@ class Leases:
         """How many sessions hold an address."""
         return len(self._held)
 
-    def get(self, session: Hashable) -> Lease | None:
-        """Return what a session holds, or None."""
-        holding = self._held.get(session)
-        return None if holding is None else Lease(IPv4Address(holding.address), holding.fixed)
+    # What a kind of numbers adds.
 
-    def lease(self, session: Hashable, user: User, department: Department) -> Lease:
-        """Give a session an address; a session that has one keeps it.
+    @abstractmethod
+    def _ranges(self, department: Department) -> Iterable[tuple[int, int]]:
+        """Return the first and the last of each range of a department's pool."""
 
-        Raises PoolExhausted, or AddressInUse where another session holds the fixed address.
-        """
-        held = self.get(session)
-        if held is not None:
-            return held
-        address = self._find(user, department)
-        self._held[session] = _Holding(user.name, address, fixed=user.address is not None)
-        self._taken.add(address)
-        return Lease(IPv4Address(address), user.address is not None)
+    @abstractmethod
+    def _reserved(self, directory: Directory) -> Mapping[int, str]:
+        """Return the users that have a fixed number, by it."""
+
+    @abstractmethod
+    def _fixed(self, user: User) -> int | None:
+        """Return the fixed number of a user, or None."""
+
+    @abstractmethod
+    def _exhausted(self, department: Department) -> NoAddress:
+        """Return what says that a pool has none left."""
+
+    @abstractmethod
+    def _in_use(self, user: User, number: int) -> NoAddress:
+        """Return what says that another session holds the fixed number of a user."""
+
+    # What all have in common.
+
+    def _take(self, session: Hashable, user: User, department: Department) -> _Holding:
+        """Give a session a number; a session that has one keeps it. Raises NoAddress."""
+        held = self._held.get(session)
+        if held is None:
+            number = self._find(user, department)
+            held = self._held[session] = _Holding(
+                user.name, number, fixed=self._fixed(user) is not None
+            )
+            self._taken.add(number)
+        return held
 
     def release(self, session: Hashable) -> None:
         """Free the address of a session, if it has one."""
@@ -110,10 +129,11 @@ class Leases:
                 self._put_back(address, user)
 
     def _find(self, user: User, department: Department) -> int:
-        if user.address is not None:
-            if int(user.address) in self._taken:
-                raise AddressInUse(user.address, user.name)
-            return int(user.address)
+        fixed = self._fixed(user)
+        if fixed is not None:
+            if fixed in self._taken:
+                raise self._in_use(user, fixed)
+            return fixed
         pool = self._pools[department.name]
         last = pool.last_of_user.get(user.name)
         if last is not None:
@@ -124,7 +144,7 @@ class Leases:
                     return address
         if pool.released:
             return pool.take_released(next(iter(pool.released)))
-        raise PoolExhausted(department.name, str(department.pool), len(department.pool))
+        raise self._exhausted(department)
 
     def _put_back(self, address: int, user: str) -> None:
         pool = self._pool_of(address)
@@ -135,15 +155,15 @@ class Leases:
         return address not in self._reservations and address not in self._taken
 
     def _serve(self, directory: Directory) -> None:
-        self._reservations: Mapping[int, str] = directory.reservations
+        self._reservations: Mapping[int, str] = self._reserved(directory)
         self._pools = {
-            department.name: _PoolState(_addresses(department.pool))
+            department.name: _PoolState(_each(self._ranges(department)))
             for department in directory.departments.values()
         }
         parts = sorted(
-            (int(part.first), int(part.last), department.name)
+            (first, last, department.name)
             for department in directory.departments.values()
-            for part in department.pool.ranges
+            for first, last in self._ranges(department)
         )
         self._parts = parts
         self._starts = [first for first, _, _ in parts]
@@ -156,6 +176,78 @@ class Leases:
         return self._pools[name] if address <= last else None
 
 
-def _addresses(pool: Pool) -> Iterator[int]:
-    for part in pool.ranges:
-        yield from range(int(part.first), int(part.last) + 1)
+class Leases(Numbers):
+    """The addresses: each number is one."""
+
+    def get(self, session: Hashable) -> Lease | None:
+        """Return what a session holds, or None."""
+        held = self._held.get(session)
+        return None if held is None else Lease(IPv4Address(held.address), held.fixed)
+
+    def lease(self, session: Hashable, user: User, department: Department) -> Lease:
+        """Give a session an address; a session that has one keeps it.
+
+        Raises PoolExhausted, or AddressInUse where another session holds the fixed address.
+        """
+        held = self._take(session, user, department)
+        return Lease(IPv4Address(held.address), held.fixed)
+
+    def _ranges(self, department: Department) -> Iterable[tuple[int, int]]:
+        return [(int(part.first), int(part.last)) for part in department.pool.ranges]
+
+    def _reserved(self, directory: Directory) -> Mapping[int, str]:
+        return directory.reservations
+
+    def _fixed(self, user: User) -> int | None:
+        return None if user.address is None else int(user.address)
+
+    def _exhausted(self, department: Department) -> NoAddress:
+        return PoolExhausted(department.name, str(department.pool), len(department.pool))
+
+    def _in_use(self, user: User, number: int) -> NoAddress:
+        return AddressInUse(IPv4Address(number), user.name)
+
+
+class Prefixes(Numbers):
+    """The IPv6 prefixes of links: a number is the upper half of an address."""
+
+    def get(self, session: Hashable) -> IPv6Network | None:
+        """Return what a session holds, or None."""
+        held = self._held.get(session)
+        return None if held is None else prefix_of(held.address)
+
+    def lease(self, session: Hashable, user: User, department: Department) -> IPv6Network:
+        """Give a session a prefix; a session that has one keeps it. Raises NoAddress."""
+        return prefix_of(self._take(session, user, department).address)
+
+    def _ranges(self, department: Department) -> Iterable[tuple[int, int]]:
+        """The first prefix of a pool is the server's own."""
+        pool = department.pool6
+        if pool is None:
+            return []
+        return [(prefix_number(pool.network_address) + 1, prefix_number(pool.broadcast_address))]
+
+    def _reserved(self, directory: Directory) -> Mapping[int, str]:
+        return directory.reservations6
+
+    def _fixed(self, user: User) -> int | None:
+        return None if user.prefix6 is None else prefix_number(user.prefix6.network_address)
+
+    def _exhausted(self, department: Department) -> NoAddress:
+        return NoAddress(
+            f"all prefixes of pool6 of department {department.name!r} ({department.pool6}) are in "
+            "use or reserved",
+            f"enlarge departments.{department.name}.pool6",
+        )
+
+    def _in_use(self, user: User, number: int) -> NoAddress:
+        return NoAddress(
+            f"the fixed prefix {prefix_of(number)} of {user.name!r} is still held by another "
+            "session",
+            "it is free as soon as that one is closed",
+        )
+
+
+def _each(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
+    for first, last in ranges:
+        yield from range(first, last + 1)

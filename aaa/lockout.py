@@ -10,15 +10,18 @@ within `window` seconds, `attempts` being the number that is configured:
     an address                  attempts         each answer to it takes DELAY seconds
     a department                20 x attempts    each answer to its users takes DELAY seconds
 
-Guessing from one place thus locks that place out long before it locks the user out who is
-somewhere else. The names are those that were typed, so that a name that does not exist is
-locked as any other is. What is locked gets the same answer whatever its password is, and counts
-no further: a lock always ends. A login that is right forgets the wrong ones of that user.
+An address of IPv6 counts as its /64. Guessing from one place thus locks that place out long
+before it locks the user out who is somewhere else. The names are those that were typed, so that
+a name that does not exist is locked as any other is. What is locked gets the same answer
+whatever its password is, and counts no further: a lock always ends. A login that is right
+forgets the wrong ones of that user.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
+
+from wire import source_of
 
 Key = TypeVar("Key")
 
@@ -89,7 +92,7 @@ class Lockout:
             return 0.0
         attempts = self._limits.attempts
         pressed = (
-            self._wrong(self._logins.get((None, host)), now) >= attempts
+            self._wrong(self._logins.get((None, source_of(host))), now) >= attempts
             or self._wrong(self._departments.get(department), now) >= DEPARTMENT * attempts
         )
         return DELAY if pressed else 0.0
@@ -107,7 +110,7 @@ class Lockout:
 
     def succeeded(self, user: str, host: str) -> None:
         """Forget the wrong passwords of a user that logged in."""
-        self._logins.pop((user, host), None)
+        self._logins.pop((user, source_of(host)), None)
         self._logins.pop((user, None), None)
 
     def unlock(self, user: str, now: float) -> list[Lock]:
@@ -152,4 +155,5 @@ class Lockout:
 
 
 def _keys(user: str, host: str) -> tuple[_Login, ...]:
-    return (user, host), (user, None), (None, host)
+    source = source_of(host)
+    return (user, source), (user, None), (None, source)

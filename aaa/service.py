@@ -2,27 +2,37 @@
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from ipaddress import IPv6Network
 
-from aaa.credentials import Verifier, why_impossible
+from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
     Accepted,
+    ChangeProof,
     ClientFacts,
     Decided,
     Lease,
     MsChapError,
     NoAddress,
+    PasswordChangeRequested,
     Proof,
     Reason,
     Rejected,
     Revoked,
 )
-from aaa.directory import Department, Directory, User
-from aaa.leases import Leases
+from aaa.directory import Department, Directory, User, prefix_number
+from aaa.leases import Leases, Prefixes
 from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
 from wire import LocalError
+
+SET_ONE = "set one by 'l2gate user passwd'"
+
+NOT_CHANGED = "the password was not changed"
+
+LONGEST_PASSWORD = 255
+"""Octets in UTF-8, as in a configuration."""
 
 DECOY = User("", password="no such user")
 """What the proof of an unknown user is verified against, so that it costs what others cost."""
@@ -42,6 +52,24 @@ class _Place:
 
     user: str
     department: Department
+    client: ClientFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _NewPassword:
+    """A proof is right and changes the password; `reply` is as in Accepted."""
+
+    reply: bytes
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A session whose peer is proven and whose new password is being stored."""
+
+    request: int
+    user: str
+    reply: bytes
     client: ClientFacts
 
 
@@ -71,9 +99,11 @@ class Aaa:
         self._verifier = Verifier()
         self._directory = directory
         self._leases = Leases(directory)
+        self._prefixes = Prefixes(directory)
         self._places: dict[Hashable, _Place] = {}
         self._sessions_of: dict[str, list[Hashable]] = {}
-        self._events: deque[Decided] = deque()
+        self._changes: dict[Hashable, _Change] = {}
+        self._events: deque[Decided | PasswordChangeRequested] = deque()
 
     @property
     def directory(self) -> Directory:
@@ -87,11 +117,39 @@ class Aaa:
 
         `request` is the caller's number for it, `login` the name as received. A session may ask
         again; accepted as another user, it loses its former place and address.
+
+        Where the proof changes the password, PasswordChangeRequested comes first.
         """
-        decision = self._decide(session, user_name(login), proof, client)
+        name = user_name(login)
+        decision = self._decide(session, name, proof, client)
+        if isinstance(decision, Accepted | Rejected):
+            self._events.append(Decided(session, request, decision))
+            return
+        self._changes[session] = _Change(request, name, decision.reply, client)
+        self._events.append(PasswordChangeRequested(session, request, name, decision.password))
+
+    def password_stored(self, session: Hashable, request: int, why_not: str = "") -> None:
+        """Answer a PasswordChangeRequested; `why_not` is for the log if it could not be stored.
+
+        If it was, the directory must have the new password by now: call `replace` before.
+        Without effect if the session is gone or has asked again.
+        """
+        change = self._changes.get(session)
+        if change is None or change.request != request:
+            return
+        del self._changes[session]
+        user = self._directory.users.get(change.user)
+        department = self._directory.department_of(change.user)
+        decision: Accepted | Rejected
+        if why_not or user is None or department is None:
+            decision = _not_changed(change.user, why_not or "the user was removed")
+        elif user.disabled or user.has_expired(self._wall()):
+            decision = _not_changed(change.user, "the user was disabled or has expired")
+        else:
+            decision = self._admit(session, user, department, change.reply, change.client)
         self._events.append(Decided(session, request, decision))
 
-    def next_event(self) -> Decided | None:
+    def next_event(self) -> Decided | PasswordChangeRequested | None:
         """Return the next answer, or None."""
         return self._events.popleft() if self._events else None
 
@@ -101,14 +159,26 @@ class Aaa:
         Raises NoAddress (PoolExhausted, AddressInUse), whose text is for the log, and
         LocalError if the session was not accepted.
         """
+        return self._leases.lease(session, *self._who(session))
+
+    def lease_prefix(self, session: Hashable) -> IPv6Network | None:
+        """Give an accepted session its IPv6 prefix; None where its department has no IPv6.
+
+        Raises as `lease` does.
+        """
+        user, department = self._who(session)
+        if department.pool6 is None:
+            return None
+        return self._prefixes.lease(session, user, department)
+
+    def _who(self, session: Hashable) -> tuple[User, Department]:
         place = self._places.get(session)
         if place is None:
             raise LocalError(f"session {session!r} was not accepted")
         why_not = self._why_not(session, place, self._directory)
         if why_not is not None:
             raise NoAddress(why_not)
-        return self._leases.lease(
-            session,
+        return (
             self._directory.users[place.user],
             self._directory.departments[place.department.name],
         )
@@ -119,8 +189,10 @@ class Aaa:
         return None if user is None else user.time_left(self._wall())
 
     def release(self, session: Hashable) -> None:
-        """Forget a session and free its address; the session need not be known."""
+        """Forget a session and free its address and prefix; the session need not be known."""
+        self._changes.pop(session, None)
         self._leases.release(session)
+        self._prefixes.release(session)
         place = self._places.pop(session, None)
         if place is not None:
             sessions = self._sessions_of[place.user]
@@ -136,6 +208,7 @@ class Aaa:
         """
         self._directory = directory
         self._leases.replace(directory)
+        self._prefixes.replace(directory)
         self._verifier.keep(directory.users)
         return self.disallowed_by(directory)
 
@@ -156,43 +229,49 @@ class Aaa:
 
     def _decide(
         self, session: Hashable, name: str, proof: Proof, client: ClientFacts
-    ) -> Accepted | Rejected:
+    ) -> Accepted | Rejected | _NewPassword:
+        self._changes.pop(session, None)
         now = self._wall()
         lock = self.lockout.locked(name, client.host, now)
         if lock is not None:
-            return _locked(name, lock)
+            return _locked(lock)
         decision = self._judge(session, name, proof, client, now)
-        if isinstance(decision, Accepted):
+        if not isinstance(decision, Rejected):
             self.lockout.succeeded(name, client.host)
         elif decision.reason in GUESSES:
             department = self._directory.department_of(name)
             place = "" if department is None else department.name
             lock = self.lockout.failed(name, client.host, place, now)
             if lock is not None:
-                return replace(decision, hint=f"{decision.hint}; {_lock_text(lock)}")
+                # The peer is told now that another try is of no use.
+                hint = f"{decision.hint}; {_lock_text(lock)}"
+                return replace(_locked(lock), reason=decision.reason, hint=hint)
         return decision
 
     def _judge(
         self, session: Hashable, name: str, proof: Proof, client: ClientFacts, now: float
-    ) -> Accepted | Rejected:
+    ) -> Accepted | Rejected | _NewPassword:
         """Decide about a login that is not locked."""
         user = self._directory.users.get(name)
         department = self._directory.department_of(name)
         if user is None or department is None:
             self._verifier.verify(self._directory.decoy or DECOY, proof, now)
             reason = Reason.UNKNOWN_DOMAIN if department is None else Reason.UNKNOWN_USER
-            return _failed(reason, hint_for_unknown(name, self._directory))
+            return _failed(reason, hint_for_unknown(name, self._directory), proof)
         impossible = why_impossible(user, proof.method)
         if impossible is not None:
-            return _failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}")
+            return _failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}", proof)
+        if isinstance(proof, ChangeProof) and user.totp is not None:
+            return _not_changed(name, f"with one-time codes it cannot be: {SET_ONE}")
         reply = self._verifier.verify(user, proof, now)
         if reply is None:
             why_code = self._verifier.why_wrong(user, proof, now)
             if why_code is not None:
-                return _failed(Reason.WRONG_CODE, why_code)
+                return _failed(Reason.WRONG_CODE, why_code, proof)
             return _failed(
                 Reason.WRONG_PASSWORD,
                 f"{name!r} exists, but the password was wrong: type it anew on the client",
+                proof,
             )
         if user.disabled:
             return Rejected(
@@ -208,6 +287,12 @@ class Aaa:
                 MsChapError.NO_DIALIN_PERMISSION,
                 f"{name!r} was configured until {user.expires}: set a later 'expires', then reload",
             )
+        if isinstance(proof, ChangeProof):
+            password = proof.new_password(user.password, user.nt_hash) or ""
+            why_not = _why_not_a_password(password)
+            return _not_changed(name, why_not) if why_not else _NewPassword(reply, password)
+        if user.must_change_password and proof.method != EAP_TLS:
+            return _must_change(name, proof.method)
         return self._admit(session, user, department, reply, client)
 
     def _admit(
@@ -234,6 +319,7 @@ class Aaa:
         if replaced is not None:
             if self._why_not(replaced, self._places[replaced], self._directory) is None:
                 self._leases.transfer(replaced, session)
+                self._prefixes.transfer(replaced, session)
             self.release(replaced)
         return Accepted(user, department, reply, replaced)
 
@@ -279,6 +365,8 @@ class Aaa:
         lease = self._leases.get(session)
         if lease is None:
             return None
+        if self._has_lost_prefix(session, user, department, directory):
+            return "the department's or the user's IPv6 prefix was changed"
         if user.address is not None:
             return None if lease.address == user.address else "the user's fixed address was changed"
         if lease.address not in department.pool:
@@ -287,8 +375,23 @@ class Aaa:
             return "the address belongs to another user now"
         return None
 
+    def _has_lost_prefix(
+        self, session: Hashable, user: User, department: Department, directory: Directory
+    ) -> bool:
+        """Return whether a session holds a prefix that a directory does not give it."""
+        prefix = self._prefixes.get(session)
+        if prefix is None:
+            return False
+        pool = department.pool6
+        if pool is None or user.prefix6 is not None:
+            return pool is None or prefix != user.prefix6
+        number = prefix_number(prefix.network_address)
+        is_server = number == prefix_number(pool.network_address)
+        is_reserved = number in directory.reservations6
+        return is_server or is_reserved or not prefix.subnet_of(pool)
 
-def _locked(name: str, lock: Lock) -> Rejected:
+
+def _locked(lock: Lock) -> Rejected:
     """Refuse in the same way whatever the password was."""
     return Rejected(
         Reason.LOCKED,
@@ -305,6 +408,39 @@ def _lock_text(lock: Lock) -> str:
     return f"{who} is locked{where} until {until}"
 
 
-def _failed(reason: Reason, hint: str) -> Rejected:
+def _failed(reason: Reason, hint: str, proof: Proof) -> Rejected:
     """Refuse in the same words and with the same number, whoever exists or not."""
+    if isinstance(proof, ChangeProof):
+        return Rejected(reason, NOT_CHANGED, MsChapError.CHANGING_PASSWORD, hint)
     return Rejected(reason, "authentication failed", MsChapError.AUTHENTICATION_FAILURE, hint)
+
+
+def _must_change(name: str, method: str) -> Rejected:
+    if method in CHANGES_PASSWORDS:
+        mend = f"if the client does not ask for a new one, {SET_ONE}"
+    else:
+        mend = f"{method} cannot do that: log in by MS-CHAPv2, or {SET_ONE}"
+    return Rejected(
+        Reason.PASSWORD_EXPIRED,
+        "password expired",
+        MsChapError.PASSWORD_EXPIRED,
+        f"{name!r} must change the password: {mend}",
+    )
+
+
+def _not_changed(name: str, why: str) -> Rejected:
+    return Rejected(
+        Reason.PASSWORD_NOT_CHANGED,
+        NOT_CHANGED,
+        MsChapError.CHANGING_PASSWORD,
+        f"the new password of {name!r} was not stored: {why}",
+    )
+
+
+def _why_not_a_password(password: str) -> str:
+    """Say why this cannot be a password in a configuration, or return nothing."""
+    if not password:
+        return "it is empty"
+    if len(password.encode()) > LONGEST_PASSWORD:
+        return f"it has more than {LONGEST_PASSWORD} octets"
+    return "" if password.isprintable() else "it has characters that cannot be printed"

@@ -12,6 +12,7 @@ from ipsec.context import Context, Timer
 from ipsec.main_mode import MainMode, State
 from ipsec.message import NO_COOKIE, Cookies
 from ipsec.path import Address
+from wire import source_of
 
 
 class HalfOpen:
@@ -40,7 +41,7 @@ class HalfOpen:
         One that was refused is taken in again if it was offered something better.
         """
         self.remove(mode)
-        config, host = self._context.config, mode.first[1].host
+        config, host = self._context.config, source_of(mode.first[1].host)
         if self._hosts[host] >= config.half_open_per_host:
             if not self._push_out(host):
                 return False
@@ -65,7 +66,7 @@ class HalfOpen:
         self._context.deadlines.clear((Timer.HALF_OPEN, mode))
         del self._by_first[mode.first]
         self._by_cookies.pop(mode.cookies, None)
-        host = mode.first[1].host
+        host = source_of(mode.first[1].host)
         self._hosts[host] -= 1
         if not self._hosts[host]:
             del self._hosts[host]
@@ -74,7 +75,7 @@ class HalfOpen:
         """Forget the oldest main mode, of `host` if given, whose initiator may be a fake."""
         for mode in self._by_first.values():
             unproven = mode.state in (State.START, State.SA_ANSWERED)
-            if unproven and host in (None, mode.first[1].host):
+            if unproven and (host is None or host == source_of(mode.first[1].host)):
                 self.remove(mode)
                 return True
         return False

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv6Network
 
 from aaa import Department, Lease
 from l2gate.history import Attempt, Mend
@@ -30,7 +31,8 @@ class Call:
     PPP, `login` is the name as typed, `user` the name once it is proven. `record` is what the
     data plane knows of the call since its network was last opened. `why` and `result` say how
     it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
-    usual end. `ns` is the next sequence number of data, as long as there is no record that
+    usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
+    peer may use it. `ns` is the next sequence number of data, as long as there is no record that
     counts them.
     """
 
@@ -48,6 +50,8 @@ class Call:
     user: str = ""
     department: Department | None = None
     lease: Lease | None = None
+    prefix: IPv6Network | None = None
+    is_ipv6_open: bool = False
     record: SessionRecord | None = None
     ns: int = 0
     why: str = ""

@@ -19,6 +19,7 @@ from l2gate import first_configuration, user_commands
 from l2gate.capture import MAX_PACKETS, MAX_SECONDS, PACKETS, SECONDS
 from l2gate.configuration import ConfigurationError, Problem, load
 from l2gate.configuration.editing import EditError
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.sections import CONTROL_SOCKET
 from l2gate.configuration.values import host_name
 from l2gate.control import (
@@ -126,7 +127,7 @@ def check(options: argparse.Namespace) -> None:
 def init(options: argparse.Namespace) -> None:
     """Write a first configuration and print how to connect."""
     name = options.name or first_configuration.name_of(socket.gethostname())
-    networks = _own_networks()
+    networks = [own for own in _own_networks() if isinstance(own, IPv4Network)]
     first = first_configuration.make_up(options.config, name, options.dns, networks)
     first_configuration.write(first)
     print(f"wrote {first.path} and {first.psk_path}\n")
@@ -207,7 +208,7 @@ def capture(options: argparse.Namespace) -> None:
         print(line, flush=True)
 
 
-def _own_networks() -> list[IPv4Network]:
+def _own_networks() -> list[AnyNetwork]:
     from l2gate.network import own_networks  # pyroute2 takes a while to load
 
     return asyncio.run(own_networks())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 
 class Stage(Enum):
@@ -81,17 +81,17 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class RouteAdded:
-    """An inner address has become reachable through the TUN; `gateway` is our end of the link."""
+    """A client has become reachable through the TUN; `gateway` is our own address for it."""
 
-    address: IPv4Address
-    gateway: IPv4Address
+    network: IPv4Network | IPv6Network
+    gateway: IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class RouteRemoved:
-    """An inner address is no longer reachable."""
+    """A client is no longer reachable."""
 
-    address: IPv4Address
+    network: IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,20 @@ class ShutdownFinished:
     """Every session has ended in the protocols' own way, or had its time to."""
 
 
-Event = Noted | RouteAdded | RouteRemoved | ShutdownFinished
+@dataclass(frozen=True, slots=True)
+class PasswordChangeRequested:
+    """A user who logs in has a new password, which is to be stored.
+
+    The login waits: Gateway.password_stored is owed, with `session` and `request`.
+    """
+
+    session: int
+    request: int
+    user: str
+    password: str = field(repr=False)
+
+
+Event = Noted | RouteAdded | RouteRemoved | PasswordChangeRequested | ShutdownFinished
 
 
 def printable(text: str) -> str:

@@ -1,9 +1,9 @@
 """The fast path: ESP packets in, IP packets out, and back.
 
-    receive_esp:    ESP -> UDP -> L2TP -> PPP -> IPv4 ... take_tun()
-    receive_inner:  IPv4 -> PPP -> L2TP -> UDP -> ESP ... take_wire()
+    receive_esp:    ESP -> UDP -> L2TP -> PPP -> IP ... take_tun()
+    receive_inner:  IP -> PPP -> L2TP -> UDP -> ESP ... take_wire()
 
-Only plain IPv4 data of an open session passes here. Every other message that comes out of an
+Only plain IP data of an open session passes here. Every other message that comes out of an
 SA goes up to the gateway, which decides; what it decided stands in `l2gate.records`. The
 forwarder knows no socket and no clock, keeps nothing about a packet once it is through, and
 never raises, whatever octets it is given.
@@ -21,7 +21,7 @@ from typing import Final, Protocol
 from ipsec.constants import L2TP_PORT
 from ipsec.esp import DropReason, EspError, SequenceExhausted
 from ipsec.path import Path
-from l2gate import inner
+from l2gate import inner, inner6
 from l2gate.records import PeerRecord, SaRecord, SessionRecord, Tables
 from l2tp.constants import VERSION
 from l2tp.header import L_BIT, O_BIT, S_BIT, T_BIT, VERSION_MASK
@@ -33,11 +33,12 @@ class Drop(Enum):
     """Why the forwarder dropped a packet; the value is for people. See also `DropReason`."""
 
     UNKNOWN_SPI = "no SA with this SPI"
-    MALFORMED = "no whole UDP datagram or IPv4 packet inside"
+    MALFORMED = "no whole UDP datagram or IP packet inside"
     WRONG_PORT = "not for UDP port 1701"
     FOREIGN_SESSION = "data for a session of another peer or port"
     SPOOFED = "inner source is not the session's address"
-    NOT_IPV4 = "not IPv4"
+    NOT_LEAVING = "inner destination is on the session's own link"
+    NOT_IP = "neither IPv4 nor IPv6"
     NO_SESSION = "no session has this inner address"
     NO_SA = "the peer has no outbound SA"
     SEQUENCE_EXHAUSTED = "the outbound SA has used all its sequence numbers"
@@ -79,14 +80,24 @@ _DATA: Final = Struct("!HHHHHHHI")
 _SEQUENCED: Final = Struct("!HHHHHHHHHI")
 """UDP header, L2TP header without or with Ns and Nr, PPP header."""
 
+_IPV6: Final = Struct("!BxxxHBxQ8xQ")
+"""Version, payload length, next header, upper halves of source and destination (RFC 8200)."""
+
 _PPP_IPV4: Final = 0xFF030021
-"""Address, control and protocol field of IPv4 (RFC 1661, RFC 1662, RFC 1332)."""
+_PPP_IPV6: Final = 0xFF030057
+"""Address, control and protocol field (RFC 1661, RFC 1662; RFC 1332, RFC 5072)."""
+_PPP_IPV6_FORMS: Final = ((0, _PPP_IPV6, 4), (8, 0xFF0357, 3), (16, 0x0057, 2), (24, 0x57, 1))
+"""By how many bits the first word of a frame is to be shifted to be this, and its octets."""
 _IPV4_WITHOUT_OPTIONS: Final = 0x45
 _TCP: Final = 6
 _TCP_FLAGS: Final = 33
 _SYN: Final = 0x02
 _HEADERS: Final = 40
-"""An IPv4 and a TCP header: what an MTU is larger than an MSS."""
+_HEADERS6: Final = 60
+"""An IPv4 or IPv6 header and a TCP header: what an MTU is larger than an MSS."""
+_TCP_FLAGS6: Final = 53
+_LINK_LOCAL: Final = 0xFE80 >> 6
+_MULTICAST: Final = 0xFF
 _BROADCAST: Final = 0xFFFFFFFF
 
 
@@ -97,13 +108,24 @@ class Forwarder:
     session.
     """
 
-    __slots__ = ("_addresses", "_sas", "_sessions", "_tables", "_tun", "_upcalls", "_wire", "drops")
+    __slots__ = (
+        "_addresses",
+        "_prefixes",
+        "_sas",
+        "_sessions",
+        "_tables",
+        "_tun",
+        "_upcalls",
+        "_wire",
+        "drops",
+    )
 
     def __init__(self, tables: Tables, upcalls: Upcalls) -> None:
         self._tables = tables
         self._sas = tables.sas
         self._sessions = tables.sessions
         self._addresses = tables.addresses
+        self._prefixes = tables.prefixes
         self._upcalls = upcalls
         self._wire: dict[PeerRecord, list[bytes]] = {}
         self._tun: list[Octets] = []
@@ -116,7 +138,7 @@ class Forwarder:
         return taken
 
     def take_tun(self) -> list[Octets]:
-        """Return the IPv4 packets for the TUN device, oldest first, and forget them."""
+        """Return the IP packets for the TUN device, oldest first, and forget them."""
         taken = self._tun
         self._tun = []
         return taken
@@ -186,9 +208,50 @@ class Forwarder:
             elif header >> 24 == 0x21:
                 start += 1
             else:
-                self._hand_up(peer, port, datagram, length)
+                self._receive_no_ipv4(session, datagram, start, length, header)
                 return
             self._receive_ipv4(session, datagram, start, length)
+
+    def _receive_no_ipv4(
+        self, session: SessionRecord, datagram: bytes, start: int, length: int, header: int
+    ) -> None:
+        """Find the IPv6 packet in a frame that begins with `header`; any other is handed up."""
+        if session.prefix is not None:
+            for shift, number, size in _PPP_IPV6_FORMS:
+                if header >> shift == number:
+                    self._receive_ipv6(session, session.prefix, datagram, start + size, length)
+                    return
+        self._hand_up(session.peer, session.port, datagram, length)
+
+    def _receive_ipv6(
+        self, session: SessionRecord, prefix: int, datagram: bytes, start: int, length: int
+    ) -> None:
+        """Pass on the IPv6 packet that begins at `start`, if its source is of the prefix.
+
+        What is for the link itself is for the gateway alone. What is for the prefix would come
+        straight back (RFC 4443 section 3.1).
+        """
+        if len(datagram) < start + inner6.HEADER_LENGTH:
+            self.drops[Drop.MALFORMED] += 1
+            return
+        version, total, next_header, source, destination = _IPV6.unpack_from(datagram, start)
+        total += inner6.HEADER_LENGTH
+        packet: Octets = datagram[start : start + total]
+        if version >> 4 != 6 or total != len(packet):
+            self.drops[Drop.MALFORMED] += 1
+        elif destination >> 54 == _LINK_LOCAL or destination >> 56 == _MULTICAST:
+            self._hand_up(session.peer, session.port, datagram, length)
+        elif source != prefix:
+            session.spoofed += 1
+            self.drops[Drop.SPOOFED] += 1
+        elif destination == prefix:
+            self.drops[Drop.NOT_LEAVING] += 1
+        else:
+            if next_header == _TCP and (total < _HEADERS6 or packet[_TCP_FLAGS6] & _SYN):
+                packet = inner6.clamp_mss(packet, session.mtu - _HEADERS6)
+            session.packets_in += 1
+            session.octets_in += total
+            self._tun.append(packet)
 
     def _receive_ipv4(
         self, session: SessionRecord, datagram: bytes, start: int, length: int
@@ -233,11 +296,11 @@ class Forwarder:
     def receive_inner(self, packet: Octets) -> None:
         """Take an IP packet that the kernel routed to the TUN device."""
         if len(packet) < _IPV4.size:
-            self.drops[Drop.NOT_IPV4] += 1
+            self.drops[Drop.NOT_IP] += 1
             return
         version, total, protocol, _, destination = _IPV4.unpack_from(packet)
         if not (0x45 <= version <= 0x4F and (version & 15) * 4 <= total == len(packet)):
-            self.drops[Drop.NOT_IPV4] += 1
+            self._receive_inner6(packet)
             return
         session = self._addresses.get(destination) or self._tables.session_to(destination)
         if session is None:
@@ -249,7 +312,30 @@ class Forwarder:
                 version != _IPV4_WITHOUT_OPTIONS or total < _HEADERS or packet[_TCP_FLAGS] & _SYN
             ):
                 packet = inner.clamp_mss(packet, session.mtu - _HEADERS)
-            self._send_ipv4(session, packet)
+            self._send_packet(session, packet, _PPP_IPV4)
+
+    def _receive_inner6(self, packet: Octets) -> None:
+        """Take an IPv6 packet, or what is no packet at all."""
+        if len(packet) < inner6.HEADER_LENGTH:
+            self.drops[Drop.NOT_IP] += 1
+            return
+        version, total, next_header, _, destination = _IPV6.unpack_from(packet)
+        total += inner6.HEADER_LENGTH
+        if version >> 4 != 6 or total != len(packet):
+            self.drops[Drop.NOT_IP] += 1
+            return
+        session = self._prefixes.get(destination)
+        if session is None:
+            self.drops[Drop.NO_SESSION] += 1
+        elif total > session.mtu:
+            self.drops[Drop.TOO_BIG] += 1
+            answer = inner6.packet_too_big(packet, session.mtu, session.gateway6)
+            if answer is not None:
+                self._tun.append(answer)
+        else:
+            if next_header == _TCP and (total < _HEADERS6 or packet[_TCP_FLAGS6] & _SYN):
+                packet = inner6.clamp_mss(packet, session.mtu - _HEADERS6)
+            self._send_packet(session, packet, _PPP_IPV6)
 
     def send_l2tp(self, peer: PeerRecord, port: int, payload: Octets) -> None:
         """Send an L2TP message to this UDP port of the peer."""
@@ -259,14 +345,15 @@ class Forwarder:
     def _receive_too_big(self, session: SessionRecord, packet: Octets) -> None:
         if not inner.dont_fragment(packet):
             for fragment in inner.fragment(packet, session.mtu):
-                self._send_ipv4(session, fragment)
+                self._send_packet(session, fragment, _PPP_IPV4)
             return
         self.drops[Drop.TOO_BIG] += 1
         answer = inner.fragmentation_needed(packet, session.mtu, session.gateway)
         if answer is not None:
             self._tun.append(answer)
 
-    def _send_ipv4(self, session: SessionRecord, packet: Octets) -> None:
+    def _send_packet(self, session: SessionRecord, packet: Octets, protocol: int) -> None:
+        """Send an IP packet in a PPP frame, whose header `protocol` is."""
         length = len(packet)
         tunnel_id, session_id = session.peer_tunnel_id, session.peer_session_id
         if session.sequencing:
@@ -274,12 +361,12 @@ class Forwarder:
             session.ns = ns + 1 & 0xFFFF
             header = _SEQUENCED.pack(
                 L2TP_PORT, session.port, _SEQUENCED.size + length, 0,
-                VERSION | S_BIT, tunnel_id, session_id, ns, 0, _PPP_IPV4,
+                VERSION | S_BIT, tunnel_id, session_id, ns, 0, protocol,
             )  # fmt: skip
         else:
             header = _DATA.pack(
                 L2TP_PORT, session.port, _DATA.size + length, 0,
-                VERSION, tunnel_id, session_id, _PPP_IPV4,
+                VERSION, tunnel_id, session_id, protocol,
             )  # fmt: skip
         if self._seal(session.peer, header + packet):
             session.packets_out += 1

@@ -193,6 +193,14 @@ class Gateway:
         self.ike.replace_credentials(ike_config(configuration))
         self.keys.replace(key_names(configuration.ipsec))
 
+    def password_stored(self, session: int, request: int, why_not: str, now: float) -> None:
+        """Answer a PasswordChangeRequested; `why_not` says why it was not stored, if it was not.
+
+        If it was, `replace_directory` comes before, with the new password.
+        """
+        self.aaa.password_stored(session, request, why_not)
+        self.settle(now)
+
     def shut_down(self, now: float) -> None:
         """End every session in the protocols' own way; ShutdownFinished says when it is done."""
         self.stopping = True

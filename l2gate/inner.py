@@ -88,6 +88,11 @@ def clamp_mss(packet: Octets, limit: int) -> Octets:
     tcp = header_length(packet)
     if packet[9] != _TCP or _fragment_field(packet) & _FRAGMENT_OFFSET:
         return packet
+    return clamp_mss_at(packet, tcp, limit)
+
+
+def clamp_mss_at(packet: Octets, tcp: int, limit: int) -> Octets:
+    """Do what `clamp_mss` does for a packet, of either version, whose TCP header is at `tcp`."""
     if len(packet) < tcp + HEADER_LENGTH or not packet[tcp + 13] & _SYN:
         return packet
     position = tcp + HEADER_LENGTH

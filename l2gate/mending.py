@@ -1,8 +1,9 @@
 """What an admin can do about trouble, and which error number Windows shows its user.
 
 The numbers are those of Microsoft's raserror.h. Windows counts by what it sees of us: 809, it
-got no answer; 789, IPsec was refused; 628 to 734, PPP ended before the login; 691, 647 and 649,
-the login was refused, which AAA itself says; 720, there was no address.
+got no answer; 789, IPsec was refused; 628 to 734, PPP ended before the login; 691 and 646
+to 649, the login was refused, which AAA itself says, as it says 709, the password was not
+changed; 720, there was no address.
 """
 
 from ipsec.aggressive_mode import AGGRESSIVE_MODE
@@ -11,13 +12,16 @@ from ipsec.foreign import IKEV2
 from l2gate.history import Mend, Reached
 from l2tp.constants import CallResult, ErrorCode
 from l2tp.events import Result, SessionRefused, TunnelRefused
-from ppp.events import Reason
+from ppp.events import LinkClosed, Reason
 
 NO_ANSWER = 809
 """The network connection could not be established: the server is not responding."""
 
 IPSEC_REFUSED = 789
 """The security layer encountered a processing error during initial negotiations."""
+
+LOGIN_REFUSED = 691
+"""Access denied: name and password are not valid, or the method of authentication failed."""
 
 TERMINATED = 628
 """The connection was terminated by the remote computer before it could be completed."""
@@ -37,6 +41,7 @@ LINK = {
         "(Windows: MS-CHAP v2), or add one that it has",
         734,
     ),
+    Reason.AUTHENTICATION_FAILED: Mend(ASK_THE_CLIENT, LOGIN_REFUSED),
     Reason.AUTHENTICATION_TIMED_OUT: Mend("type name and password into the client", 718),
     Reason.ECHO_TIMED_OUT: Mend(NETWORK_LOST),
     Reason.PROTOCOL_REJECTED: Mend("switch IPv4 on in the client's profile", NO_ADDRESS),
@@ -70,6 +75,12 @@ def unfinished(stage: Reached, esp_came: bool, encapsulated: bool) -> tuple[str,
     if stage is Reached.TUNNEL:
         return "no tunnel was established", _NO_L2TP
     return UNFINISHED.get(stage, (f"it did not finish {stage}", Mend(ASK_THE_CLIENT)))
+
+
+def link(event: LinkClosed) -> Mend | None:
+    """Say what to do about a PPP link that was closed, or None where that is no trouble."""
+    mend = LINK.get(event.reason)
+    return mend._replace(text=event.hint) if mend and event.hint else mend
 
 
 _WINDOWS = {AGGRESSIVE_MODE: None, IKEV2: NO_ANSWER}

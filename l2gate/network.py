@@ -13,8 +13,15 @@ import asyncio
 import errno
 import logging
 from collections.abc import Collection, Coroutine, Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from socket import AF_INET
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+)
 from typing import Final, NamedTuple, Self
 
 from pyroute2 import AsyncIPRoute, NetlinkError
@@ -22,6 +29,8 @@ from pyroute2 import AsyncIPRoute, NetlinkError
 from l2gate.sysctl import Sysctls
 
 _NTF_PROXY: Final = 0x08
+_IFA_F_NODAD: Final = 0x02
+"""Nobody else is on the device who could have our IPv6 address; it is of use at once."""
 _SCOPE_LINK: Final = 253
 _RTPROT_STATIC: Final = 4
 _POOL_METRIC: Final = 1 << 16
@@ -36,13 +45,17 @@ class NetworkError(Exception):
     """The kernel refuses what the server cannot do without; the text says what and why."""
 
 
+Address = IPv4Address | IPv6Address
+NetworkAddress = IPv4Network | IPv6Network
+
+
 class _OwnAddress(NamedTuple):
-    interface: IPv4Interface
+    interface: IPv4Interface | IPv6Interface
     link: int
 
 
-async def own_networks(without: str = "") -> list[IPv4Network]:
-    """Return the IPv4 networks that this machine is connected to, but those of one device.
+async def own_networks(without: str = "") -> list[NetworkAddress]:
+    """Return the networks that this machine is connected to, but those of one device.
 
     Needs no privilege. The command line calls it through `asyncio.run()`.
     """
@@ -54,8 +67,8 @@ async def own_networks(without: str = "") -> list[IPv4Network]:
 
 async def _own_addresses(rtnetlink: AsyncIPRoute) -> list[_OwnAddress]:
     addresses = []
-    async for message in await rtnetlink.addr("dump", family=AF_INET):
-        interface = IPv4Interface((message.get("address"), message["prefixlen"]))
+    async for message in await rtnetlink.addr("dump"):
+        interface = ip_interface((message.get("address"), message["prefixlen"]))
         addresses.append(_OwnAddress(interface, message["index"]))
     return addresses
 
@@ -71,9 +84,9 @@ class Network:
         self._index = 0
         self._sysctls = sysctls or Sysctls()
         self._rtnetlink = AsyncIPRoute()
-        self._gateways: set[IPv4Address] = set()
-        self._pools: set[IPv4Network] = set()
-        self._routes: set[IPv4Network] = set()
+        self._gateways: set[Address] = set()
+        self._pools: set[NetworkAddress] = set()
+        self._routes: set[NetworkAddress] = set()
         self._proxies: dict[IPv4Address, int] = {}
         self._changes: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
@@ -100,10 +113,11 @@ class Network:
         self._rtnetlink.close()
         self._sysctls.restore()
 
-    async def bring_up(self, mtu: int, gateways: Collection[IPv4Address]) -> None:
+    async def bring_up(self, mtu: int, gateways: Collection[Address]) -> None:
         """Bring the device up with our ends of all links, and let the kernel forward.
 
-        May be called again with more of them. Raises NetworkError.
+        IPv6 is switched on if it has an address among them. May be called again with more of
+        them. Raises NetworkError.
         """
         device = f"ipv4/conf/{self._device}"
         try:
@@ -119,7 +133,10 @@ class Network:
         # section 5.2.7.2). The kernel redirects if either of the two says so.
         self._sysctls.try_set("ipv4/conf/all/send_redirects", "0")
         self._sysctls.try_set(f"{device}/send_redirects", "0")
-        self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "1")
+        if any(gateway.version == 6 for gateway in gateways):
+            await self._forward_ipv6()
+        else:
+            self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "1")
         try:
             await self._rtnetlink.link("set", index=self._index, mtu=mtu, txqlen=_QUEUE, state="up")
             for gateway in gateways:
@@ -128,16 +145,41 @@ class Network:
             raise NetworkError(f"{self._device} cannot be set up: {error}") from error
         self._gateways |= set(gateways)
 
-    def set_gateways(self, gateways: Iterable[IPv4Address]) -> None:
+    async def _forward_ipv6(self) -> None:
+        """Let the kernel forward IPv6, and keep what it learned from its own routers.
+
+        A machine that forwards does not listen to Router Advertisements, unless accept_ra is 2,
+        and would lose its own default route.
+        """
+        try:
+            if self._sysctls.get("ipv6/conf/all/forwarding") == "0":
+                for name in self._sysctls.names("ipv6/conf/*/accept_ra"):
+                    if self._sysctls.get(name) == "1":
+                        self._sysctls.set(name, "2")
+            self._sysctls.set("ipv6/conf/all/forwarding", "1")
+            # The device has no neighbours, and no link-local address to talk to them.
+            self._sysctls.set(f"ipv6/conf/{self._device}/accept_ra", "0")
+            self._sysctls.set(f"ipv6/conf/{self._device}/addr_gen_mode", "1")
+            self._sysctls.set(f"ipv6/conf/{self._device}/disable_ipv6", "0")
+        except OSError as error:
+            raise NetworkError(
+                f"IPv6 forwarding cannot be switched on: {error.strerror} (set net.ipv6.conf.all."
+                "forwarding=1 and disable_ipv6=0 where this container is started, such as docker "
+                "run --sysctl, or take pool6 out of the configuration)"
+            ) from error
+
+    def set_gateways(self, gateways: Iterable[Address]) -> None:
         """Have these as our ends of the links from now on; made soon, a failure is logged."""
         wanted = set(gateways)
-        for gateway in sorted(self._gateways - wanted):
+        if any(gateway.version == 6 for gateway in wanted):
+            self._changes.put_nowait(self._forward_ipv6())
+        for gateway in self._gateways - wanted:
             self._changes.put_nowait(self._change_address("del", gateway))
         for gateway in wanted - self._gateways:
             self._changes.put_nowait(self._change_address("add", gateway))
         self._gateways = wanted
 
-    def set_pools(self, pools: Iterable[IPv4Network]) -> None:
+    def set_pools(self, pools: Iterable[NetworkAddress]) -> None:
         """Route these networks into the device, behind the routes to clients in them.
 
         So what is sent to a client that has hung up ends here, and does not leave the machine in
@@ -150,9 +192,7 @@ class Network:
             self._changes.put_nowait(self._change_pool("add", pool))
         self._pools = wanted
 
-    def add_route(
-        self, network: IPv4Network, gateway: IPv4Address, proxy_arp: bool = False
-    ) -> None:
+    def add_route(self, network: NetworkAddress, gateway: Address, proxy_arp: bool = False) -> None:
         """Route a client's address, or a network behind it, into the device.
 
         `gateway` becomes the source of what the kernel itself sends there. With `proxy_arp`
@@ -160,13 +200,14 @@ class Network:
         change is made soon after; a failure is logged.
         """
         self._changes.put_nowait(self._add_route(network, gateway))
-        if proxy_arp:
+        if proxy_arp and isinstance(network, IPv4Network):
             self._changes.put_nowait(self._add_proxy(network.network_address))
 
-    def remove_route(self, network: IPv4Network) -> None:
+    def remove_route(self, network: NetworkAddress) -> None:
         """Take back what `add_route()` did, in the order of the calls."""
         self._changes.put_nowait(self._delete_route(network))
-        self._changes.put_nowait(self._delete_proxy(network.network_address))
+        if isinstance(network, IPv4Network):
+            self._changes.put_nowait(self._delete_proxy(network.network_address))
 
     async def settle(self) -> None:
         """Wait until all changes so far are made."""
@@ -182,15 +223,21 @@ class Network:
             finally:
                 self._changes.task_done()
 
-    async def _change_address(self, command: str, address: IPv4Address) -> None:
-        await self._rtnetlink.addr(command, index=self._index, address=str(address), prefixlen=32)
+    async def _change_address(self, command: str, address: Address) -> None:
+        await self._rtnetlink.addr(
+            command,
+            index=self._index,
+            address=str(address),
+            prefixlen=address.max_prefixlen,
+            flags=_IFA_F_NODAD if address.version == 6 else 0,
+        )
 
-    async def _change_pool(self, command: str, pool: IPv4Network) -> None:
+    async def _change_pool(self, command: str, pool: NetworkAddress) -> None:
         await self._rtnetlink.route(
             command, dst=str(pool), oif=self._index, scope=_SCOPE_LINK, priority=_POOL_METRIC
         )
 
-    async def _add_route(self, network: IPv4Network, gateway: IPv4Address) -> None:
+    async def _add_route(self, network: NetworkAddress, gateway: Address) -> None:
         """A network that is routed elsewhere already, as the headquarters' own, stays so."""
         command = "replace" if network in self._routes else "add"
         try:
@@ -209,7 +256,7 @@ class Network:
             raise
         self._routes.add(network)
 
-    async def _delete_route(self, network: IPv4Network) -> None:
+    async def _delete_route(self, network: NetworkAddress) -> None:
         if network in self._routes:
             self._routes.remove(network)
             await self._rtnetlink.route("del", dst=str(network), oif=self._index, scope=_SCOPE_LINK)

@@ -214,4 +214,5 @@ class Operations:
             packets_out=record.packets_out,
             octets_out=record.octets_out,
             key=call.peer.key,
+            prefix=str(call.prefix) if record.prefix is not None else "",
         )

@@ -4,7 +4,8 @@ The gateway alone writes them; the forwarder only looks them up, once a packet:
 
 * SPI of an inbound ESP packet -> `SaRecord` -> the peer whose packet it is,
 * our tunnel and session id of an L2TP data message -> `SessionRecord`,
-* inner address -> `SessionRecord` -> the peer's outbound SA and path.
+* inner address, or the upper half of an IPv6 one -> `SessionRecord` -> the peer's outbound SA
+  and path.
 
 What is not found here is not plain data of an open session and goes up to the gateway.
 """
@@ -41,7 +42,7 @@ class SaRecord:
 
 @dataclass(slots=True, eq=False)
 class SessionRecord:
-    """An L2TP session whose PPP link carries IPv4.
+    """An L2TP session whose PPP link carries IPv4, and with a prefix IPv6.
 
     Tunnel and session ids are RFC 2661's: `tunnel_id` and `session_id` are ours (in what the
     peer sends), the peer's own stand in what we send. `port` is the peer's inner UDP port.
@@ -50,6 +51,8 @@ class SessionRecord:
     inner packet the peer takes, in octets.
     `sequencing` says that the peer demanded sequence numbers on data (RFC 2661 section 5.4);
     `ns` is the next one to send.
+    `prefix` is the upper half of all IPv6 addresses that the peer may have, as a number, or None
+    where there is no IPv6 (any more); `gateway6` is what we send ICMPv6 errors from.
     """
 
     peer: PeerRecord
@@ -64,6 +67,8 @@ class SessionRecord:
     routes: tuple[IPv4Network, ...] = ()
     sequencing: bool = False
     ns: int = 0
+    prefix: int | None = None
+    gateway6: int = 0
     packets_in: int = 0
     octets_in: int = 0
     packets_out: int = 0
@@ -76,7 +81,8 @@ class Tables:
     """All records, by the key that a packet brings.
 
     `sas` by SPI, `sessions` by `tunnel_id << 16 | session_id`, `addresses` by inner IPv4
-    address as a number, `routes` by prefix length and network number, longest prefix first.
+    address as a number, `routes` by prefix length and network number, longest prefix first,
+    `prefixes` by the upper half of an inner IPv6 address as a number.
     The dicts stay the same objects for good. Bounded by the gateway's limits on peers and
     sessions.
     """
@@ -85,11 +91,14 @@ class Tables:
     sessions: dict[int, SessionRecord] = field(default_factory=dict)
     addresses: dict[int, SessionRecord] = field(default_factory=dict)
     routes: dict[int, dict[int, SessionRecord]] = field(default_factory=dict)
+    prefixes: dict[int, SessionRecord] = field(default_factory=dict)
 
     def add_session(self, session: SessionRecord) -> None:
         """Let packets find the session; an older one with its address or routes loses them."""
         self.sessions[session.tunnel_id << 16 | session.session_id] = session
         self.addresses[session.address] = session
+        if session.prefix is not None:
+            self.prefixes[session.prefix] = session
         for route in session.routes:
             networks = self.routes.setdefault(route.prefixlen, {})
             networks[int(route.network_address) >> 32 - route.prefixlen] = session
@@ -99,11 +108,23 @@ class Tables:
         """Let no packet find the session any more; what a newer one took over stays its own."""
         self._forget(self.sessions, session.tunnel_id << 16 | session.session_id, session)
         self._forget(self.addresses, session.address, session)
+        self.remove_prefix(session)
         for route in session.routes:
             networks = self.routes.get(route.prefixlen, {})
             self._forget(networks, int(route.network_address) >> 32 - route.prefixlen, session)
             if not networks:
                 self.routes.pop(route.prefixlen, None)
+
+    def add_prefix(self, session: SessionRecord, prefix: int, gateway6: int) -> None:
+        """Let IPv6 packets of this prefix find the session too."""
+        session.prefix, session.gateway6 = prefix, gateway6
+        self.prefixes[prefix] = session
+
+    def remove_prefix(self, session: SessionRecord) -> None:
+        """Let no IPv6 packet find the session any more."""
+        if session.prefix is not None:
+            self._forget(self.prefixes, session.prefix, session)
+            session.prefix = None
 
     def session_to(self, address: int) -> SessionRecord | None:
         """Return the session that an inner address lies behind (longest match, RFC 1812)."""

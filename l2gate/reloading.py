@@ -4,11 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from ipaddress import IPv4Network
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from l2gate.configuration import Configuration, ConfigurationError, load
+from l2gate.configuration.editing import EditError, set_password
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.control import Json, ProtocolError, Request, Response
 from l2gate.events import Happening, Noted, Stage, printable
 from l2gate.gateway import Gateway
@@ -124,7 +126,7 @@ class Reloader:
         configuration: Configuration,
         gateway: Gateway,
         clock: Callable[[], float],
-        own_networks: Callable[[], Awaitable[Sequence[IPv4Network]]],
+        own_networks: Callable[[], Awaitable[Sequence[AnyNetwork]]],
         prepare: Callable[[Configuration], None],
         flush: Callable[[], None],
         tell: Callable[[Noted], None],
@@ -141,6 +143,7 @@ class Reloader:
         self._flush = flush
         self._tell = tell
         self._lock = asyncio.Lock()
+        self._storing = asyncio.Lock()
 
     async def answer(self, request: Request) -> Response:
         """Answer a request to reload, or to say what a reload would do (`dry_run`)."""
@@ -187,6 +190,26 @@ class Reloader:
             )
             self._flush()
             return found
+
+    async def change_password(self, name: str, password: str) -> str:
+        """Write a user's new password to the file and serve it; return why not, if so.
+
+        Then the old one holds: a configuration that could not be loaded is not written.
+        """
+        async with self._storing:
+            try:
+                check = partial(self._check, await self._own_networks())
+                await asyncio.to_thread(set_password, self._path, name, password, check=check)
+                await self.reload()
+            except EditError as error:
+                return str(error)
+            except ConfigurationError:
+                # They may quote what should have been a secret.
+                return "the configuration has mistakes, which 'l2gate check' shows"
+        return ""
+
+    def _check(self, own_networks: Sequence[AnyNetwork], texts: Mapping[Path, str]) -> None:
+        load(self._path, own_networks, texts)
 
     def _refused(self, error: ConfigurationError) -> None:
         """The mistakes may quote what should have been a secret: they are for the log alone."""

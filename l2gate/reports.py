@@ -26,7 +26,8 @@ class SessionRow:
     `id` is our L2TP session id. `peer` is the outer address and port, `nat` says that a NAT is
     on the way. `host_name` is what the client calls itself. `since` counts seconds since 1970.
     `cipher` names the ESP algorithms, `key` the pre-shared key. Packets and octets are those of
-    inner packets; in is what came from the client.
+    inner packets; in is what came from the client. `prefix` is the IPv6 prefix,
+    empty where no IPv6 flows.
     """
 
     id: int
@@ -43,6 +44,7 @@ class SessionRow:
     packets_out: int
     octets_out: int
     key: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
                 str(row.id),
                 row.user,
                 row.department,
-                row.address,
+                " ".join(filter(None, (row.address, row.prefix))),
                 row.peer,
                 _yes(row.nat),
                 _moment(row.since),

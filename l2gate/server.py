@@ -14,7 +14,7 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle
 from contextlib import suppress
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from ipaddress import summarize_address_range
 from pathlib import Path
 
 from l2gate.capture import Captures
@@ -25,13 +25,14 @@ from l2gate.events import (
     Fact,
     Happening,
     Noted,
+    PasswordChangeRequested,
     RouteAdded,
     RouteRemoved,
     ShutdownFinished,
     Stage,
 )
 from l2gate.gateway import Gateway
-from l2gate.network import Network, own_networks
+from l2gate.network import Address, Network, NetworkAddress, own_networks
 from l2gate.operations import Operations
 from l2gate.reloading import Reloader
 from l2gate.sdnotify import Notifier
@@ -69,6 +70,7 @@ class Server:
         self._reloader: Reloader
         self._captures: Captures
         self._reloading: asyncio.Task[None] | None = None
+        self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._event_log: EventLog | None = None
 
@@ -165,17 +167,20 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _gateways(self) -> list[IPv4Address]:
+    def _gateways(self) -> list[Address]:
         departments = self._configuration.directory.departments.values()
-        return sorted({department.gateway for department in departments})
+        gateways: set[Address] = {department.gateway for department in departments}
+        return [*gateways, *(d.gateway6 for d in departments if d.gateway6 is not None)]
 
-    def _pools(self) -> list[IPv4Network]:
-        return [
+    def _pools(self) -> list[NetworkAddress]:
+        departments = self._configuration.directory.departments.values()
+        pools: list[NetworkAddress] = [
             network
-            for department in self._configuration.directory.departments.values()
+            for department in departments
             for part in department.pool.ranges
             for network in summarize_address_range(part.first, part.last)
         ]
+        return pools + [d.pool6 for d in departments if d.pool6 is not None]
 
     # What comes in
 
@@ -225,9 +230,13 @@ class Server:
                 case Noted():
                     self._tell(event)
                 case RouteAdded():
-                    self._network.add_route(IPv4Network(event.address), event.gateway)
+                    self._network.add_route(event.network, event.gateway)
                 case RouteRemoved():
-                    self._network.remove_route(IPv4Network(event.address))
+                    self._network.remove_route(event.network)
+                case PasswordChangeRequested():
+                    change = asyncio.create_task(self._change_password(event))
+                    self._changes.add(change)
+                    change.add_done_callback(self._changes.discard)
                 case ShutdownFinished():
                     self._finished.set()
         self._set_timer()
@@ -269,6 +278,13 @@ class Server:
         with suppress(ConfigurationError):
             await self._reloader.reload()
         self._notifier.ready(self._status())
+
+    async def _change_password(self, event: PasswordChangeRequested) -> None:
+        """Store and serve a user's new password, and let the login go on."""
+        why_not = await self._reloader.change_password(event.user, event.password)
+        now = self._loop.time()
+        self._gateway.password_stored(event.session, event.request, why_not, now)
+        self.flush()
 
     def _prepare(self, configuration: Configuration) -> None:
         """Let the network have what the gateway will want of it."""

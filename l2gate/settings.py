@@ -8,18 +8,27 @@ from ipsec.config import IkeConfig, PresharedKey, PresharedKeys
 from ipsec.constants import IdType
 from ipsec.payloads import Identification
 from ipsec.policy import LAB, POLICIES
+from l2gate.configuration.eap import tls_context
 from l2gate.configuration.model import (
     AuthenticationMethod,
     Configuration,
+    EapMethod,
     IpsecSettings,
 )
 from l2tp.config import L2tpConfig
+from ppp import config as ppp_config
 from ppp.config import LinkConfig, Method
 
 METHODS = {
     AuthenticationMethod.MS_CHAPV2: Method.MS_CHAP_V2,
     AuthenticationMethod.CHAP_MD5: Method.CHAP_MD5,
     AuthenticationMethod.PAP: Method.PAP,
+    AuthenticationMethod.EAP: Method.EAP,
+}
+
+EAP_METHODS = {
+    EapMethod.TLS: ppp_config.EapMethod.TLS,
+    EapMethod.MSCHAPV2: ppp_config.EapMethod.MS_CHAP_V2,
 }
 
 
@@ -57,6 +66,9 @@ def link_config(configuration: Configuration) -> LinkConfig:
     ppp = configuration.ppp
     return LinkConfig(
         methods=tuple(METHODS[method] for method in ppp.authentication),
+        eap_methods=tuple(EAP_METHODS[method] for method in ppp.eap_methods),
+        tls=tls_context(ppp.certificates) if ppp.certificates else None,
+        authentication_attempts=ppp.authentication_attempts,
         name=configuration.l2tp.tunnel_name,
         mru=ppp.mru,
     )

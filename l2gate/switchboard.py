@@ -2,16 +2,28 @@
 
 How a call goes. SessionOpened begins it; its PPP link asks the peer for a proof, `Aaa` decides
 and leases the address at once, so that a full pool is an answer to the login and no silence
-afterwards; when IPCP opens, the data plane gets its record and the kernel a route. Whoever ends
-it, the end is one: the link tells why, the session is closed by a CDN unless it is gone, and
-only when the LNS reports it closed is the call forgotten and its address free.
+afterwards; when IPCP opens, the data plane gets its record and the kernel a route. Where there is
+IPv6, IPV6CP opening adds the session's prefix to both, before or after. Whoever ends it, the end
+is one: the link tells why, the session is closed by a CDN unless it is gone, and only when the
+LNS reports it closed is the call forgotten and its address free.
 """
 
 from collections.abc import Callable, Hashable, Iterator
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
-from aaa import Aaa, Accepted, ClientFacts, Decided, MsChapError, NoAddress, Rejected
-from l2gate import mending
+from aaa import (
+    Aaa,
+    Accepted,
+    ClientFacts,
+    Decided,
+    MsChapError,
+    NoAddress,
+    PasswordChangeRequested,
+    Rejected,
+)
+from aaa.directory import prefix_number
+from l2gate import events, mending
 from l2gate.attempts import follow_call
 from l2gate.calls import Call, CallState
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
@@ -24,6 +36,7 @@ from l2tp.lns import Lns
 from ppp import events as ppp
 from ppp.config import Assignment, LinkConfig
 from ppp.link import Link
+from ppp.router import MINIMUM_MTU
 from wire import Deadlines, Entropy
 
 RESULTS = {
@@ -39,6 +52,10 @@ OPENING = 120.0
 The link's own limits for LCP and authentication are shorter."""
 
 NO_ADDRESS = "no address is free, please call your administrator"
+
+
+IPV6_EXCESS = 20
+"""Octets that an outer IPv6 header is longer than one of IPv4."""
 
 
 class Switchboard:
@@ -92,7 +109,8 @@ class Switchboard:
         now: float,
     ) -> None:
         """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
-        link = Link(self._links, self._entropy)
+        links, mru = self._links, _within(peer, self._links.mru)
+        link = Link(links if mru == links.mru else replace(links, mru=mru), self._entropy)
         self._calls[event.session] = Call(event, flow, peer, host, attempt, link, now)
         attempt.call()
         link.start(now)
@@ -196,7 +214,10 @@ class Switchboard:
                 self._drain(call, now)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
-            self._decide(decided, now)
+            if isinstance(decided, PasswordChangeRequested):
+                self._change_password(decided)
+            else:
+                self._decide(decided, now)
         return busy
 
     def _drain(self, call: Call, now: float) -> None:
@@ -224,14 +245,19 @@ class Switchboard:
                     self._ask(call, event)
             case ppp.Authenticated():
                 if call.department is not None and call.lease is not None:
+                    department = call.department
                     call.link.assign(
                         Assignment(
                             call.lease.address,
-                            call.department.gateway,
-                            call.department.dns,
-                            call.department.wins,
-                            call.department.routes,
-                            call.department.search_domains,
+                            department.gateway,
+                            department.dns,
+                            department.wins,
+                            department.routes,
+                            department.search_domains,
+                            call.prefix,
+                            department.gateway6,
+                            department.dns6,
+                            department.routes6,
                         ),
                         now,
                     )
@@ -239,6 +265,12 @@ class Switchboard:
                 self._open_network(call, event)
             case ppp.NetworkClosed():
                 self._close_network(call, now)
+            case ppp.Ipv6Opened():
+                call.is_ipv6_open = True
+                self._open_ipv6(call)
+            case ppp.Ipv6Closed():
+                call.is_ipv6_open = False
+                self._close_ipv6(call)
             case ppp.LinkClosed():
                 self._link_closed(call, event, now)
             case ppp.LinkOpened():
@@ -264,6 +296,16 @@ class Switchboard:
                 call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
         self._touched.add(call.session)
 
+    def _change_password(self, event: PasswordChangeRequested) -> None:
+        call = self._calls.get(event.session)
+        if call is not None:
+            self._note(call, Stage.LOGIN, f"{call.method} login with a new password")
+            self._tell(
+                events.PasswordChangeRequested(
+                    call.session, event.request, event.user, event.password
+                )
+            )
+
     def _accept(self, call: Call, request: int, accepted: Accepted, now: float) -> None:
         replaced = self._calls.get(accepted.replaces)
         if replaced is not None:
@@ -279,6 +321,7 @@ class Switchboard:
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
+        call.prefix = self._lease_prefix(call)
         self._watch(call, now)
         department, address = accepted.department.name, str(call.lease.address)
         self._note(
@@ -289,17 +332,28 @@ class Switchboard:
             method=call.method,
             department=department,
             address=address,
+            prefix=str(call.prefix or ""),
         )
         call.link.authenticated(request, accepted.reply, now)
+
+    def _lease_prefix(self, call: Call) -> IPv6Network | None:
+        """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
+        if self._mtu < MINIMUM_MTU:
+            return None
+        try:
+            return self._aaa.lease_prefix(call.session)
+        except NoAddress as error:
+            self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
+            return None
 
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, self._mtu)
+        call.record = call.new_record(event, _within(call.peer, self._mtu))
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
-        self._tell(RouteAdded(call.lease.address, call.department.gateway))
+        self._tell(RouteAdded(IPv4Network(call.lease.address), call.department.gateway))
         self._note(
             call,
             Stage.SESSION,
@@ -310,17 +364,34 @@ class Switchboard:
             department=call.department.name,
             mtu=call.record.mtu,
         )
+        self._open_ipv6(call)
+
+    def _open_ipv6(self, call: Call) -> None:
+        """Let IPv6 flow, once IPCP is open too."""
+        gateway6 = call.department.gateway6 if call.department is not None else None
+        if not (call.is_ipv6_open and call.is_open and call.record and call.prefix and gateway6):
+            return
+        number = prefix_number(call.prefix.network_address)
+        self._tables.add_prefix(call.record, number, int(gateway6))
+        self._tell(RouteAdded(call.prefix, gateway6))
+        self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
+
+    def _close_ipv6(self, call: Call) -> None:
+        if call.record is not None and call.record.prefix is not None and call.prefix is not None:
+            self._tables.remove_prefix(call.record)
+            self._tell(RouteRemoved(call.prefix))
 
     def _close_network(self, call: Call, now: float) -> None:
         if call.record is not None and call.state is CallState.OPEN:
+            self._close_ipv6(call)
             self._tables.remove_session(call.record)
-            self._tell(RouteRemoved(IPv4Address(call.record.address)))
+            self._tell(RouteRemoved(IPv4Network(IPv4Address(call.record.address))))
             call.state = CallState.NEGOTIATING
             self._opening.set(call.session, now + OPENING)
 
     def _link_closed(self, call: Call, event: ppp.LinkClosed, now: float) -> None:
         if not (call.why or (call.is_open and event.by_peer)):
-            call.mend = mending.LINK.get(event.reason)
+            call.mend = mending.link(event)
         self._close_network(call, now)
         call.state = CallState.CLOSING
         call.why = call.why or event.why
@@ -348,3 +419,13 @@ class Switchboard:
 
 def _facts(call: Call) -> ClientFacts:
     return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)
+
+
+def _within(peer: Peer, size: int) -> int:
+    """Return how large packets may be that are to leave as much room beneath IPv6 as IPv4.
+
+    But IPv6 must be possible inside, if it is possible at all.
+    """
+    if ":" not in peer.record.path.peer.host:
+        return size
+    return max(size - IPV6_EXCESS, min(size, MINIMUM_MTU))

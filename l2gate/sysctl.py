@@ -16,6 +16,14 @@ class Sysctls:
         self._root = root
         self._changed: list[tuple[Path, str, str]] = []
 
+    def names(self, pattern: str) -> list[str]:
+        """Return the settings that there are, by a pattern such as `ipv6/conf/*/forwarding`."""
+        return sorted(str(path.relative_to(self._root)) for path in self._root.glob(pattern))
+
+    def get(self, name: str) -> str:
+        """Return the value of a setting. Raises OSError."""
+        return (self._root / name).read_text().strip()
+
     def set(self, name: str, value: str) -> None:
         """Change a setting, such as `ipv4/ip_forward`, if need be. Raises OSError."""
         path = self._root / name

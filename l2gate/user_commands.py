@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from getpass import GetPassWarning, getpass
-from ipaddress import IPv4Network
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from aaa import User
 from l2gate.configuration import ConfigurationError, Loaded, load
 from l2gate.configuration.departments import SHUT_OUT
 from l2gate.configuration.editing import (
+    MUST_CHANGE,
     EditError,
     Kind,
     add_user,
@@ -34,6 +34,7 @@ from l2gate.configuration.editing import (
     set_totp,
 )
 from l2gate.configuration.files import LARGEST_SECRET
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
 from l2gate.first_configuration import random_password
 from l2gate.reloading import Changes
@@ -141,6 +142,9 @@ def add_parsers(
         metavar="FILE",
         help='take the password from a file, or from standard input ("-"), not from the terminal',
     )
+    password.add_argument(
+        "--must-change", action="store_true", help="have the user change it at the next login"
+    )
     kinds = [kind.value for kind in Kind]
 
     def add(
@@ -188,6 +192,8 @@ def user_add(options: argparse.Namespace) -> None:
         fields["address"] = options.address
     if options.expires:
         fields["expires"] = options.expires
+    if options.must_change:
+        fields[MUST_CHANGE] = "true"
     file = add_user(desk.path, fields, desk.check_for(options.name))
     department = desk.loaded.configuration.directory.department_of(options.name)
     print(f"added {options.name} to {file}, department {department.name if department else ''}")
@@ -202,7 +208,8 @@ def user_passwd(options: argparse.Namespace) -> None:
     _must_exist(desk, options.name)
     password, shown = _new_password(options)
     kind = Kind(options.hash) if options.hash else None
-    set_password(desk.path, options.name, password, kind, desk.check_for(options.name))
+    check = desk.check_for(options.name)
+    set_password(desk.path, options.name, password, kind, check, options.must_change)
     print(f"changed the password of {options.name}")
     if shown:
         print(f"password: {password}")
@@ -388,7 +395,7 @@ def _after(text: str) -> str:
     return text.partition(": ")[2]
 
 
-async def _own_networks() -> list[IPv4Network]:
+async def _own_networks() -> list[AnyNetwork]:
     from l2gate.network import own_networks  # pyroute2 takes a while to load
 
     return await own_networks()

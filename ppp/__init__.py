@@ -1,9 +1,9 @@
-"""One end of a PPP link: LCP, authentication, IPCP, DHCPINFORM; server or client.
+"""One end of a PPP link: LCP, authentication, IPCP, IPV6CP, DHCPINFORM, RA; server or client.
 
 A `Link` takes frames and gives frames and events. It knows no clock and no network.
 """
 
-from ppp.config import Assignment, Credentials, LinkConfig, Method
+from ppp.config import Assignment, Credentials, EapMethod, LinkConfig, Method
 from ppp.link import Link
 
-__all__ = ["Assignment", "Credentials", "Link", "LinkConfig", "Method"]
+__all__ = ["Assignment", "Credentials", "EapMethod", "Link", "LinkConfig", "Method"]

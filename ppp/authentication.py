@@ -22,6 +22,7 @@ _OPTION_DATA = {
     Method.MS_CHAP_V2: Protocol.CHAP.to_bytes(2, "big") + bytes([ChapAlgorithm.MS_CHAP_V2]),
     Method.CHAP_MD5: Protocol.CHAP.to_bytes(2, "big") + bytes([ChapAlgorithm.MD5]),
     Method.PAP: Protocol.PAP.to_bytes(2, "big"),
+    Method.EAP: Protocol.EAP.to_bytes(2, "big"),
 }
 
 
@@ -40,10 +41,15 @@ def method_of(data: bytes) -> Method | None:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a proof of ours was received; `message` is the authenticator's."""
+    """How an authentication ended.
+
+    Of a proof of ours, `message` is the authenticator's. Of a peer's it says why there was no
+    proof, or what became of it, and `hint` what to do about that.
+    """
 
     accepted: bool
     message: str
+    hint: str = ""
 
 
 class Authenticator(Interface):
@@ -52,19 +58,25 @@ class Authenticator(Interface):
     def start(self, now: float) -> None:
         """LCP is open."""
 
-    def receive(self, packet: Packet, now: float) -> Proof | None:
-        """Take a packet; return a proof to verify. Raises DecodeError.
+    def receive(self, packet: Packet, now: float) -> Proof | Verdict | None:
+        """Take a packet; return a proof to verify, or how it ended. Raises DecodeError.
+
+        It ends here where there is nothing to verify, and where it did not end with `succeed`
+        or `fail` because the peer had yet to answer them.
 
         While a proof is verified, however long that takes, there is no other; repetitions of
         one that was answered are answered as before (RFC 1994 section 4.1, RFC 1334 section
         2.2.1).
         """
 
-    def succeed(self, reply: bytes) -> None:
-        """The proof is right; `reply` is what its `verify` returned."""
+    def succeed(self, reply: bytes, now: float) -> bool:
+        """The proof is right; return whether the peer has yet to confirm that.
 
-    def fail(self, error: int, message: str) -> bool:
-        """The proof is wrong; return whether the peer may try again.
+        `reply` is what the proof's `verify` returned.
+        """
+
+    def fail(self, error: int, message: str, now: float) -> bool:
+        """The proof is wrong; return whether the peer may try again, or has yet to confirm it.
 
         `error` is a number of RFC 2759 section 6.
         """

@@ -49,6 +49,9 @@ class Surroundings(Interface):
     def give_up(self, reason: Reason, why: str, now: float) -> None:
         """End the link, because the layer can never open."""
 
+    def protocol_rejected(self, protocol: Protocol, now: float) -> None:
+        """Take note that the peer does not know a protocol that the link can do without."""
+
 
 class Automaton(ABC):
     """One end of a control protocol."""
@@ -117,6 +120,10 @@ class Automaton(ABC):
     @abstractmethod
     def take_reject(self, options: Sequence[Option], now: float) -> None:
         """Take out of `request_options` what the peer rejects."""
+
+    def give_up(self, reason: Reason, why: str, now: float) -> None:
+        """Take note that this layer can never open: what is to end, is up to the protocol."""
+        self._link.give_up(reason, why, now)
 
     def receive_other(self, packet: Packet, now: float) -> Event | None:
         """Return the event that a packet with a code above 7 is; None: none. May DecodeError."""
@@ -243,7 +250,7 @@ class Automaton(ABC):
         self._refusals += 1
         if self._refusals > REFUSALS:
             why = f"the peer refuses our {self.protocol} options again and again"
-            self._link.give_up(Reason.NOT_CONVERGED, why, now)
+            self.give_up(Reason.NOT_CONVERGED, why, now)
         if self.is_lower_layer_up:
             self._handle(Event.RCN, now, packet)
 

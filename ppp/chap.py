@@ -6,6 +6,7 @@ the exchange is the same.
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from hmac import compare_digest
 from typing import Self
 
@@ -13,12 +14,19 @@ from ppp.authentication import REPEAT_INTERVAL, Send, Verdict
 from ppp.config import Credentials, Method
 from ppp.constants import ChapCode
 from ppp.mschapv2 import (
+    PW_BLOCK_LENGTH,
     generate_authenticator_response,
     generate_nt_response,
     nt_password_hash,
 )
 from ppp.packet import Packet
-from ppp.proofs import ChapMd5Proof, MsChapV2Proof, chap_md5_response, decode_name
+from ppp.proofs import (
+    ChapMd5Proof,
+    MsChapV2Change,
+    MsChapV2Proof,
+    chap_md5_response,
+    decode_name,
+)
 from wire import DecodeError, Entropy, Reader, Writer
 
 CHALLENGE_LENGTH = 16
@@ -26,6 +34,10 @@ CHALLENGE_LENGTH = 16
 
 AUTHENTICATION_FAILURE = 691
 """The error after which another try may help (RFC 2759 section 6)."""
+
+PASSWORD_EXPIRED = 648
+"""The error after which the peer may change its password (RFC 2759 section 6)."""
+
 
 GREETING = b"Welcome"
 
@@ -69,23 +81,63 @@ class MsChapV2Value:
         return self.peer_challenge + bytes(8) + self.nt_response + bytes(1)
 
 
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """The Data of a Change-Password packet of MS-CHAPv2 (RFC 2759 section 7)."""
+
+    encrypted_password: bytes = field(repr=False)
+    encrypted_hash: bytes = field(repr=False)
+    peer_challenge: bytes = field(repr=False)
+    nt_response: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Self:
+        """Read the Data; its reserved octets and flags mean nothing. Raises DecodeError."""
+        encrypted_password, encrypted_hash = reader.take(PW_BLOCK_LENGTH), reader.take(16)
+        peer_challenge = reader.take(CHALLENGE_LENGTH)
+        reader.skip(8)
+        nt_response = reader.take(24)
+        reader.skip(2)
+        reader.expect_end("a Change-Password packet")
+        return cls(encrypted_password, encrypted_hash, peer_challenge, nt_response)
+
+    def build(self) -> bytes:
+        """Return the Data."""
+        encrypted = self.encrypted_password + self.encrypted_hash
+        return encrypted + self.peer_challenge + bytes(8) + self.nt_response + bytes(2)
+
+
+class Changes(Enum):
+    """Whether a Change-Password packet is expected."""
+
+    NOT_YET = "the password has not expired as far as is known"
+    OFFERED = "the peer was told that its password has expired"
+    OVER = "there was one"
+
+
 class ChapAuthenticator:
     """Sends Challenges until one is answered, and answers each Response once and for all.
 
     `_answer` is kept for repetitions of the Response that it answers. While a verdict is
     pending, and while a peer that may try again asks its user, nothing is repeated.
+
+    A Failure says what may follow it (RFC 2759 sections 6 and 9.1): another Response, as long
+    as there are `_attempts`, or with error 648, once, a Change-Password packet, which is for
+    `_peer_name`; after that nothing.
     """
 
     __slots__ = (
         "_answer",
         "_attempts",
         "_challenge",
+        "_changes",
         "_deadline",
         "_entropy",
         "_identifier",
         "_is_pending",
         "_method",
         "_name",
+        "_peer_name",
         "_send",
     )
 
@@ -102,6 +154,13 @@ class ChapAuthenticator:
         self._is_pending = False
         self._answer: Packet | None = None
         self._deadline: float | None = None
+        self._peer_name = b""
+        self._changes = Changes.NOT_YET
+
+    @property
+    def identifier(self) -> int:
+        """The Identifier that the next packet of the peer must have."""
+        return self._identifier
 
     def start(self, now: float) -> None:
         """Send a Challenge; Identifier and Value must be new each time (RFC 1994 section 4.1)."""
@@ -110,16 +169,24 @@ class ChapAuthenticator:
         data = NamedValue(self._challenge, self._name).build()
         self._send(Packet(ChapCode.CHALLENGE, self._identifier, data))
 
-    def receive(self, packet: Packet, now: float) -> ChapMd5Proof | MsChapV2Proof | None:
+    def receive(
+        self, packet: Packet, now: float
+    ) -> ChapMd5Proof | MsChapV2Proof | MsChapV2Change | None:
         """Take a packet; return a proof to verify. Raises DecodeError."""
-        if packet.code != ChapCode.RESPONSE:
+        if packet.code not in (ChapCode.RESPONSE, ChapCode.CHANGE_PASSWORD):
             return None
         if self._answer is not None and packet.identifier == self._answer.identifier:
             self._send(self._answer)
             return None
         if self._is_pending or packet.identifier != self._identifier:
             return None
-        proof = self._proof(NamedValue.parse(Reader(packet.data)))
+        proof: ChapMd5Proof | MsChapV2Proof | MsChapV2Change
+        if packet.code == ChapCode.RESPONSE:
+            proof = self._proof(NamedValue.parse(Reader(packet.data)))
+        elif self._changes is Changes.OFFERED:
+            proof = self._change(ChangePassword.parse(Reader(packet.data)))
+        else:
+            return None
         self._is_pending = True
         self._deadline = None
         return proof
@@ -129,30 +196,48 @@ class ChapAuthenticator:
         if self._method is Method.CHAP_MD5:
             return ChapMd5Proof(name, self._identifier, self._challenge, response.value)
         value = MsChapV2Value.parse(Reader(response.value))
+        self._peer_name = response.name
         return MsChapV2Proof(
             name, self._challenge, value.peer_challenge, value.nt_response, encoding
         )
 
-    def succeed(self, reply: bytes) -> None:
+    def _change(self, change: ChangePassword) -> MsChapV2Change:
+        """A Change-Password packet has no name: it is that of the Response before."""
+        self._changes = Changes.OVER
+        name, encoding = decode_name(self._peer_name)
+        new = MsChapV2Proof(
+            name, self._challenge, change.peer_challenge, change.nt_response, encoding
+        )
+        return MsChapV2Change(new, change.encrypted_password, change.encrypted_hash)
+
+    def succeed(self, reply: bytes, now: float) -> bool:
         """Send a Success; of MS-CHAPv2 "S=<auth_string> M=<message>" (RFC 2759 section 5)."""
         message = GREETING
         if self._method is Method.MS_CHAP_V2:
             message = reply + b" M=" + GREETING
         self._reply(ChapCode.SUCCESS, message)
+        return False
 
-    def fail(self, error: int, message: str) -> bool:
+    def fail(self, error: int, message: str, now: float) -> bool:
         """Send a Failure; of MS-CHAPv2 with a challenge for another try (RFC 2759 section 6)."""
         self._attempts -= 1
         if self._method is Method.CHAP_MD5:
             self._reply(ChapCode.FAILURE, message.encode())
             return False
-        may_retry = error == AUTHENTICATION_FAILURE and self._attempts > 0
+        may_retry = self._may_retry(error)
         identifier = self._identifier
         self._renew_challenge()
         challenge = self._challenge.hex().upper()
         text = f"E={error} R={int(may_retry)} C={challenge} V=3 M={message}"
         self._reply(ChapCode.FAILURE, text.encode(), identifier)
         return may_retry
+
+    def _may_retry(self, error: int) -> bool:
+        if error == PASSWORD_EXPIRED and self._changes is Changes.NOT_YET:
+            self._changes = Changes.OFFERED
+            return True
+        is_retry = error == AUTHENTICATION_FAILURE and self._changes is not Changes.OVER
+        return is_retry and self._attempts > 0
 
     def repeat(self) -> None:
         """Send the last answer once more."""

@@ -1,4 +1,4 @@
-"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759."""
+"""The numbers of PPP: RFC 1661, 1332, 1334, 1570, 1877, 1994, 2759, 3748, 5072; and RFC 4861."""
 
 from wire import OpenEnum
 
@@ -13,10 +13,13 @@ class Protocol(OpenEnum):
     """PPP Protocol field (RFC 1661 section 2)."""
 
     IPV4 = 0x0021
+    IPV6 = 0x0057
     IPCP = 0x8021
+    IPV6CP = 0x8057
     LCP = 0xC021
     PAP = 0xC023
     CHAP = 0xC223
+    EAP = 0xC227
 
 
 class Code(OpenEnum):
@@ -58,6 +61,33 @@ class IpcpOption(OpenEnum):
     SECONDARY_NBNS = 132
 
 
+class Ipv6cpOption(OpenEnum):
+    """IPV6CP Configuration Options (RFC 5072 section 4)."""
+
+    INTERFACE_IDENTIFIER = 1
+
+
+class Icmpv6Type(OpenEnum):
+    """ICMPv6 messages that concern a link (RFC 4443 section 4, RFC 4861 section 4)."""
+
+    ECHO_REQUEST = 128
+    ECHO_REPLY = 129
+    ROUTER_SOLICITATION = 133
+    ROUTER_ADVERTISEMENT = 134
+    NEIGHBOR_SOLICITATION = 135
+    NEIGHBOR_ADVERTISEMENT = 136
+
+
+class NdpOption(OpenEnum):
+    """Options of Router Advertisements (RFC 4861 section 4.6, RFC 4191, RFC 8106)."""
+
+    PREFIX_INFORMATION = 3
+    MTU = 5
+    ROUTE_INFORMATION = 24
+    RECURSIVE_DNS_SERVER = 25
+    DNS_SEARCH_LIST = 31
+
+
 class PapCode(OpenEnum):
     """PAP codes (RFC 1334 section 2.2)."""
 
@@ -67,12 +97,13 @@ class PapCode(OpenEnum):
 
 
 class ChapCode(OpenEnum):
-    """CHAP codes (RFC 1994 section 4)."""
+    """CHAP codes (RFC 1994 section 4); the last is MS-CHAPv2's (RFC 2759 section 7)."""
 
     CHALLENGE = 1
     RESPONSE = 2
     SUCCESS = 3
     FAILURE = 4
+    CHANGE_PASSWORD = 7
 
 
 class ChapAlgorithm(OpenEnum):
@@ -80,3 +111,25 @@ class ChapAlgorithm(OpenEnum):
 
     MD5 = 5
     MS_CHAP_V2 = 0x81
+
+
+class EapCode(OpenEnum):
+    """EAP codes (RFC 3748 section 4)."""
+
+    REQUEST = 1
+    RESPONSE = 2
+    SUCCESS = 3
+    FAILURE = 4
+
+
+class EapType(OpenEnum):
+    """EAP types (RFC 3748 section 5, RFC 5216 section 3.1, draft-kamath-pppext-eap-mschapv2)."""
+
+    IDENTITY = 1
+    NOTIFICATION = 2
+    NAK = 3
+    MD5_CHALLENGE = 4
+    TLS = 13
+    TTLS = 21
+    PEAP = 25
+    MS_CHAP_V2 = 26

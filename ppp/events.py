@@ -78,11 +78,32 @@ class NetworkClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipv6Opened:
+    """IPV6CP is open: IPv6 packets may flow.
+
+    `local` and `remote` are the interface identifiers, of 8 octets, of our end and of the
+    peer's; a peer need not tell its own, which is zero then.
+    """
+
+    local: bytes
+    remote: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ipv6Closed:
+    """IPV6CP is not open any more: no IPv6 packet may flow."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkClosed:
-    """The link has ended for good; `why` is a sentence for the log."""
+    """The link has ended for good; `why` is a sentence for the log.
+
+    `hint` says what to do about it, where that is known better than from `reason`.
+    """
 
     reason: Reason
     why: str
+    hint: str = ""
 
     @property
     def by_peer(self) -> bool:
@@ -96,5 +117,7 @@ Event = (
     | Authenticated
     | NetworkOpened
     | NetworkClosed
+    | Ipv6Opened
+    | Ipv6Closed
     | LinkClosed
 )

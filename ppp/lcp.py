@@ -23,6 +23,9 @@ HEARD_RESTART = 1.0
 
 NO_MAGIC = bytes(4)
 
+NEEDED = (Protocol.LCP, Protocol.IPCP, Protocol.CHAP, Protocol.PAP, Protocol.EAP)
+"""The protocols without which there is no link."""
+
 
 class Lcp(Automaton):
     """LCP of one end; `peer_mru` and `method` (of authentication) are what is in force."""
@@ -183,7 +186,8 @@ class Lcp(Automaton):
         """Without LCP, IPCP or authentication the link is of no use; without others it is."""
         if self.state is not State.OPENED:
             return None
-        if rejected not in (Protocol.LCP, Protocol.IPCP, Protocol.CHAP, Protocol.PAP):
+        if rejected not in NEEDED:
+            self._link.protocol_rejected(rejected, now)
             return Event.RXJ_PLUS
         self._note(Reason.PROTOCOL_REJECTED, f"the peer rejects {rejected}")
         return Event.RXJ_MINUS

@@ -4,26 +4,34 @@ How this works: LCP comes up first (Establish), then whoever must proves who he 
 (Authenticate), then IPCP comes up (Network). The link follows This-Layer-Up and -Down of the
 two automatons; it has no table of its own, because the phase is nothing but which of them is
 open. Nothing waits for the peer that could be sent before: the Challenge leaves with LCP's last
-Configure-Ack, the first IPCP Configure-Request with the Success. IPv4 packets pass the link by;
-of those that it is given it answers DHCPINFORM.
+Configure-Ack, the first IPCP Configure-Request with the Success. IP packets pass the link by; of
+those that it is given it answers DHCPINFORM and, where there is IPv6, what is for the router.
+
+IPV6CP runs beside IPCP where a server's assignment has a prefix or a client wants it. A link
+without IPCP is of no use; one without IPV6CP is.
 
 Timers, besides those of the layers: `_authentication_deadline`, until when the peer must have
 sent its proof (a client: must be accepted). It does not run while a proof is verified, however
-long that takes.
+long that takes, but does again where the peer has yet to answer the verdict.
 """
 
 from enum import Enum
 
-from ppp import dhcp
-from ppp.authentication import Authenticator, Peer
+from ppp import dhcp, network6
+from ppp.authentication import Authenticator, Peer, Verdict
 from ppp.automaton import Automaton
 from ppp.chap import ChapAuthenticator, ChapPeer
-from ppp.config import Assignment, Credentials, LinkConfig, Method
+from ppp.config import Assignment, Credentials, EapMethod, LinkConfig, Method
 from ppp.constants import Protocol
+from ppp.eap import EapAuthenticator
+from ppp.eap_peer import EapPeer
+from ppp.eap_server import EapServer
 from ppp.events import (
     Authenticated,
     AuthenticationRequested,
     Event,
+    Ipv6Closed,
+    Ipv6Opened,
     LinkClosed,
     LinkOpened,
     NetworkClosed,
@@ -33,12 +41,20 @@ from ppp.events import (
 from ppp.frame import Frame
 from ppp.ipcp import IpcpClient, IpcpServer
 from ppp.lcp import Lcp
+from ppp.network6 import Network6
 from ppp.packet import Packet
 from ppp.pap import PapAuthenticator, PapPeer
 from ppp.proofs import Proof
 from ppp.transitions import State
 from wire import DecodeError, Entropy, LocalError, Reader
 from wire.types import Octets
+
+_PROTOCOLS = {
+    Method.MS_CHAP_V2: Protocol.CHAP,
+    Method.CHAP_MD5: Protocol.CHAP,
+    Method.PAP: Protocol.PAP,
+    Method.EAP: Protocol.EAP,
+}
 
 
 class Phase(Enum):
@@ -65,9 +81,12 @@ class Link:
         "_entropy",
         "_events",
         "_frames",
+        "_hint",
         "_ipcp",
         "_is_network_open",
         "_lcp",
+        "_name",
+        "_network6",
         "_peer",
         "_proof",
         "_request",
@@ -78,6 +97,10 @@ class Link:
     def __init__(self, config: LinkConfig, entropy: Entropy) -> None:
         if not config.methods:
             raise LocalError("a link needs at least one authentication method")
+        if Method.EAP in config.methods and not config.eap_methods:
+            raise LocalError("EAP needs at least one method of its own")
+        if EapMethod.TLS in config.eap_methods and config.tls is None:
+            raise LocalError("EAP-TLS needs a certificate")
         self._config = config
         self._entropy = entropy
         self.phase = Phase.DEAD
@@ -89,11 +112,15 @@ class Link:
         self._ipcp: IpcpServer | IpcpClient = (
             IpcpServer(config, self) if config.credentials is None else IpcpClient(config, self)
         )
+        self._network6: Network6 | None = None
         self._authenticator: Authenticator | None = None
         self._peer: Peer | None = None
         self._authentication_deadline: float | None = None
         self._request = 0
         self._proof: Proof | None = None
+        self._hint = ""
+        self._name = ""
+        """Who the peer is, once that is proven."""
         self._is_network_open = False
 
     # What the program calls.
@@ -128,12 +155,15 @@ class Link:
             # A peer that missed its Success drops IPCP, and need not repeat its Response.
             self._authenticator.repeat()
         self._ipcp.handle_timeout(now)
+        if self._network6 is not None:
+            self._send_ipv6(self._network6.handle_timeout(now))
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, or None."""
         timers = [self._lcp.next_timeout(), self._ipcp.next_timeout()]
         timers += [end.next_timeout() for end in (self._authenticator, self._peer) if end]
         timers.append(self._authentication_deadline)
+        timers += [self._network6.next_timeout()] if self._network6 is not None else []
         return min((timer for timer in timers if timer is not None), default=None)
 
     def frames_to_send(self) -> list[bytes]:
@@ -149,14 +179,15 @@ class Link:
         """Answer an AuthenticationRequested: the proof is right. `reply` is from its `verify`.
 
         Without effect if the request is not the last one, or the link has ended; if it has
-        effect, Authenticated follows.
+        effect, Authenticated follows, with some methods only when the peer has confirmed it.
         """
         if self._authenticator is None or self._proof is None or request != self._request:
             return
-        proof, self._proof = self._proof, None
-        self._authenticator.succeed(reply)
-        self.phase = Phase.NETWORK
-        self._events.append(Authenticated(proof.name))
+        self._name, self._proof = self._proof.name, None
+        if self._authenticator.succeed(reply, now):
+            self._authentication_deadline = now + self._config.authentication_timeout
+        else:
+            self._let_in()
 
     def rejected(self, request: int, error: int, message: str, now: float) -> None:
         """Answer an AuthenticationRequested: the peer may not in.
@@ -167,13 +198,13 @@ class Link:
         if self._authenticator is None or self._proof is None or request != self._request:
             return
         self._proof = None
-        if self._authenticator.fail(error, message):
+        if self._authenticator.fail(error, message, now):
             self._authentication_deadline = now + self._config.authentication_timeout
         else:
             self.give_up(Reason.AUTHENTICATION_FAILED, message, now)
 
     def assign(self, assignment: Assignment, now: float) -> None:
-        """Give an authenticated peer its address; IPCP starts.
+        """Give an authenticated peer its address; IPCP starts, and with a prefix IPV6CP.
 
         Without effect on a link that is not authenticated (any more). Raises LocalError on a
         client, and where IPCP has its address already.
@@ -183,6 +214,7 @@ class Link:
         if self.phase is Phase.NETWORK:
             self._ipcp.assign(assignment)
             self._ipcp.up(now)
+            self._start_ipv6(assignment, assignment.prefix is not None, now)
 
     def terminate(self, why: str, now: float) -> None:
         """End the link; the peer is told `why`. LinkClosed follows when the peer knows."""
@@ -213,6 +245,10 @@ class Link:
             self._ipcp.receive(Packet.parse(Reader(frame.information)), now)
         elif frame.protocol is Protocol.IPV4:
             self._receive_ipv4(frame.information)
+        elif frame.protocol is Protocol.IPV6CP and self._network6 is not None:
+            self._network6.receive_control(frame.information, now)
+        elif frame.protocol is Protocol.IPV6 and self._network6 is not None:
+            self._send_ipv6(self._network6.receive(frame.information))
         else:
             self._lcp.reject_protocol(frame.protocol, frame.information)
 
@@ -222,20 +258,24 @@ class Link:
             if answer is not None:
                 self._frames.append(Frame(Protocol.IPV4, answer).build())
 
+    def _send_ipv6(self, packet: bytes | None) -> None:
+        if packet is not None:
+            self._frames.append(Frame(Protocol.IPV6, packet).build())
+
     @property
     def _authentication_protocol(self) -> Protocol | None:
-        if self._lcp.method is None:
-            return None
-        return Protocol.PAP if self._lcp.method is Method.PAP else Protocol.CHAP
+        return None if self._lcp.method is None else _PROTOCOLS[self._lcp.method]
 
     def _receive_authentication(self, packet: Packet, now: float) -> None:
         if self._authenticator is not None:
-            proof = self._authenticator.receive(packet, now)
-            if proof is not None:
-                self._proof = proof
+            said = self._authenticator.receive(packet, now)
+            if isinstance(said, Verdict):
+                self._conclude(said, now)
+            elif said is not None:
+                self._proof = said
                 self._request += 1
                 self._authentication_deadline = None
-                self._events.append(AuthenticationRequested(self._request, proof))
+                self._events.append(AuthenticationRequested(self._request, said))
         if self._peer is not None and self._config.credentials is not None:
             verdict = self._peer.receive(packet, now)
             if verdict is not None and not verdict.accepted:
@@ -243,6 +283,19 @@ class Link:
             elif verdict is not None and self.phase is Phase.AUTHENTICATE:
                 self._events.append(Authenticated(self._config.credentials.name))
                 self._ask_for_address(now)
+
+    def _conclude(self, verdict: Verdict, now: float) -> None:
+        """Follow a verdict on the peer that was not given by `authenticated` or `rejected`."""
+        if verdict.accepted:
+            self._let_in()
+        else:
+            self._hint = verdict.hint
+            self.give_up(Reason.AUTHENTICATION_FAILED, verdict.message, now)
+
+    def _let_in(self) -> None:
+        self.phase = Phase.NETWORK
+        self._authentication_deadline = None
+        self._events.append(Authenticated(self._name))
 
     # What the layers call: `Surroundings`.
 
@@ -261,6 +314,10 @@ class Link:
             self._events.append(LinkOpened(self._lcp.peer_mru, self._lcp.method))
             self._authenticate(now)
             return
+        if self._network6 is not None and layer is self._network6.cp:
+            self._network6.opened(now)
+            self._events.append(Ipv6Opened(self._network6.cp.local, self._network6.cp.remote))
+            return
         self._is_network_open = True
         mtu = min(self._lcp.peer_mru, self._config.mru)
         if isinstance(self._ipcp, IpcpClient):
@@ -272,11 +329,18 @@ class Link:
 
     def layer_down(self, layer: Automaton, now: float) -> None:
         """A layer is open no more: those above it are not either."""
+        if self._network6 is not None and layer is self._network6.cp:
+            self._network6.closed()
+            self._events.append(Ipv6Closed())
+            return
         if layer is not self._lcp:
             if self._is_network_open:
                 self._is_network_open = False
                 self._events.append(NetworkClosed())
             return
+        if self._network6 is not None:
+            self._network6.cp.down(now)
+            self._network6 = None
         self._ipcp.down(now)
         self._authenticator = self._peer = self._proof = None
         if self._lcp.state in (State.REQ_SENT, State.ACK_SENT):
@@ -285,11 +349,11 @@ class Link:
             self._terminate()
 
     def layer_finished(self, layer: Automaton, now: float) -> None:
-        """A layer has ended. Without IPCP the link is of no use."""
+        """A layer has ended. Without IPCP the link is of no use, without IPV6CP it is."""
         reason, why = layer.ending or (Reason.NO_ANSWER, "the peer is silent")
         if layer is self._lcp:
             self._close(reason, why)
-        else:
+        elif layer is self._ipcp:
             self.give_up(reason, why, now)
 
     def give_up(self, reason: Reason, why: str, now: float) -> None:
@@ -297,6 +361,11 @@ class Link:
         if self.phase not in (Phase.DEAD, Phase.TERMINATE):
             self._terminate()
             self._lcp.close(reason, why, now)
+
+    def protocol_rejected(self, protocol: Protocol, now: float) -> None:
+        """Do without."""
+        if protocol is Protocol.IPV6CP and self._network6 is not None:
+            self._network6.cp.protocol_rejected(now)
 
     # Phases.
 
@@ -323,6 +392,11 @@ class Link:
         self.phase = Phase.NETWORK
         self._authentication_deadline = None
         self._ipcp.up(now)
+        self._start_ipv6(None, self._config.ipv6, now)
+
+    def _start_ipv6(self, assignment: Assignment | None, wanted: bool, now: float) -> None:
+        if wanted and network6.is_possible(self._config, self):
+            self._network6 = Network6(self._config, self, assignment, self._entropy, now)
 
     def _terminate(self) -> None:
         self.phase = Phase.TERMINATE
@@ -331,11 +405,15 @@ class Link:
     def _close(self, reason: Reason, why: str) -> None:
         self._terminate()
         self.phase = Phase.DEAD
-        self._events.append(LinkClosed(reason, why))
+        self._events.append(LinkClosed(reason, why, self._hint))
 
     def _new_authenticator(self, method: Method) -> Authenticator:
         if method is Method.PAP:
             return PapAuthenticator(self._send_pap)
+        if method is Method.EAP:
+            mtu = min(self._lcp.peer_mru, self._config.mru)
+            server = EapServer(self._config, mtu, self._entropy)
+            return EapAuthenticator(server, self._entropy, self._send_eap)
         attempts = self._config.authentication_attempts
         return ChapAuthenticator(
             method, self._config.name, attempts, self._entropy, self._send_chap
@@ -344,6 +422,8 @@ class Link:
     def _new_peer(self, method: Method, credentials: Credentials) -> Peer:
         if method is Method.PAP:
             return PapPeer(credentials, self._send_pap)
+        if method is Method.EAP:
+            return EapPeer(credentials, self._entropy, self._send_eap)
         return ChapPeer(method, credentials, self._entropy, self._send_chap)
 
     def _send_pap(self, packet: Packet) -> None:
@@ -351,3 +431,6 @@ class Link:
 
     def _send_chap(self, packet: Packet) -> None:
         self.send(Protocol.CHAP, packet)
+
+    def _send_eap(self, packet: Packet) -> None:
+        self.send(Protocol.EAP, packet)

@@ -73,11 +73,12 @@ class PapAuthenticator:
         self._is_pending = True
         return PapProof(decode_name(request.peer_id)[0], request.password)
 
-    def succeed(self, reply: bytes) -> None:
+    def succeed(self, reply: bytes, now: float) -> bool:
         """Send an Authenticate-Ack."""
         self._reply(PapCode.AUTHENTICATE_ACK, Reply(reply[:255]).build())
+        return False
 
-    def fail(self, error: int, message: str) -> bool:
+    def fail(self, error: int, message: str, now: float) -> bool:
         """Send an Authenticate-Nak; there is no second try."""
         self._reply(PapCode.AUTHENTICATE_NAK, Reply(message.encode()[:255]).build())
         return False

@@ -3,18 +3,23 @@
 A proof's `verify(password, nt_hash)` is given the one or both of a user's secrets that are
 known (`nt_hash` is the 16 octets of RFC 2759 section 8.3). It returns the octets of the success
 message, or None where the proof is wrong or the secrets do not suffice for the method.
+
+A proof that also changes the password has `new_password(password, nt_hash)`, which returns it.
 """
 
 from dataclasses import dataclass, field
 from hashlib import md5
 from hmac import compare_digest
 
-from ppp.config import Method
+from ppp.config import EapMethod, Method
 from ppp.mschapv2 import (
+    decrypt_pw_block,
     generate_authenticator_response,
     generate_nt_response,
     nt_password_hash,
+    nt_password_hash_encrypted_with_block,
 )
+from wire import DecodeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,7 @@ class MsChapV2Proof:
     peer_challenge: bytes = field(repr=False)
     nt_response: bytes = field(repr=False)
     encoding: str = "utf-8"
-
-    @property
-    def method(self) -> str:
-        """The protocol's name."""
-        return Method.MS_CHAP_V2.value
+    method: str = Method.MS_CHAP_V2.value
 
     def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
         """Compute the same; return the authenticator's own proof, "S=" and 40 digits."""
@@ -103,7 +104,66 @@ class MsChapV2Proof:
         return generate_authenticator_response(*challenges, octets, nt_hash, self.nt_response)
 
 
-Proof = PapProof | ChapMd5Proof | MsChapV2Proof
+@dataclass(frozen=True, slots=True)
+class MsChapV2Change:
+    """A Change-Password packet of MS-CHAPv2 (RFC 2759 section 7).
+
+    `new` proves that the peer knows the new password; the other two, encrypted under each
+    other's hashes, that it knows the old one.
+    """
+
+    new: MsChapV2Proof
+    encrypted_password: bytes = field(repr=False)
+    encrypted_hash: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The user's name as received."""
+        return self.new.name
+
+    @property
+    def method(self) -> str:
+        """The protocol's name."""
+        return self.new.method
+
+    def new_password(self, password: str | None, nt_hash: bytes | None) -> str | None:
+        """Return the new password, or None where the old one is wrong."""
+        old_hash = nt_hash if password is None else nt_password_hash(password)
+        if old_hash is None:
+            return None
+        try:
+            new = decrypt_pw_block(self.encrypted_password, old_hash)
+        except DecodeError:
+            return None
+        expected = nt_password_hash_encrypted_with_block(old_hash, nt_password_hash(new))
+        return new if compare_digest(expected, self.encrypted_hash) else None
+
+    def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
+        """Verify both; return the authenticator's proof, which is over the new password."""
+        new = self.new_password(password, nt_hash)
+        return None if new is None else self.new.verify(new, None)
+
+
+@dataclass(frozen=True, slots=True)
+class EapTlsProof:
+    """A certificate for `name` of a CA that we trust, whose key the peer has (RFC 5216).
+
+    All of that TLS has verified already.
+    """
+
+    name: str
+
+    @property
+    def method(self) -> str:
+        """The protocol's name."""
+        return EapMethod.TLS.value
+
+    def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
+        """Return what a success says, which is nothing: no password plays a part."""
+        return b""
+
+
+Proof = PapProof | ChapMd5Proof | MsChapV2Proof | MsChapV2Change | EapTlsProof
 
 
 def chap_md5_response(identifier: int, password: str, challenge: bytes) -> bytes:

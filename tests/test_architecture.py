@@ -48,6 +48,12 @@ def test_imports(path: Path) -> None:
         assert not imported & OUTSIDE_WORLD
 
 
+def test_tls_is_the_only_entropy_of_its_own() -> None:
+    """`ssl` draws random numbers and reads the clock by itself: nothing but EAP-TLS may have it."""
+    having = {identifier(path) for path in MODULES if "ssl" in imports(path)}
+    assert having == {"ppp/config.py", "ppp/eap_tls.py", "l2gate/configuration/eap.py"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=identifier)
 def test_no_module_is_too_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 600

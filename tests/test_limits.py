@@ -34,8 +34,9 @@ from l2gate import (
     switchboard,
 )
 from l2gate.configuration import load, values
-from l2gate.settings import ike_config, lns_config
+from l2gate.settings import ike_config, link_config, lns_config
 from l2tp.config import L2tpConfig
+from ppp import eap, eap_tls
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "limits.md").read_text()
 ROWS = dict(re.findall(r"^\| ([^|]+) \| [^|\d]*(\d+)[^|]* \|", TEXT.split("## Tables")[1], re.M))
@@ -72,6 +73,8 @@ CODE = {
     "control messages that wait for a peer": L2TP["send_queue"],
     "control messages that came too early": L2TP["receive_window"],
     "time of a call without an open network": switchboard.OPENING,
+    "requests in one login by EAP": eap.MAX_ROUNDS,
+    "a TLS message in one login by EAP": eap_tls.MAX_MESSAGE,
     "addresses remembered for their last users, a pool": leases.REMEMBERED,
     "known origins of datagrams, a socket": batch._KNOWN_PATHS,
     "records of attempts of clients that are gone": attempts.MAX_ENDED,
@@ -115,8 +118,11 @@ def test_configured_limits(tmp_path: Path) -> None:
     assert int(ROWS["peers"]) == ike.peer_limit
     assert int(ROWS["tunnels"]) == lns.max_tunnels
     assert int(ROWS["sessions"]) == lns.max_sessions
+    attempts = link_config(configuration).authentication_attempts
+    assert int(ROWS["passwords that a client may try in one call"]) == attempts
 
 
 def test_every_row_is_checked() -> None:
     configured = {"main modes of strangers, all", "peers", "tunnels", "sessions"}
+    configured |= {"passwords that a client may try in one call"}
     assert set(ROWS) == set(CODE) | configured

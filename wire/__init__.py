@@ -6,7 +6,7 @@ Knows no protocol. Everything here is pure: no clock, no entropy, no I/O.
 from wire.deadlines import Deadlines
 from wire.errors import DecodeError, LocalError, PeerError
 from wire.numbers import OpenEnum
-from wire.ratelimit import RateLimit
+from wire.ratelimit import RateLimit, source_of
 from wire.reader import Reader
 from wire.types import Entropy
 from wire.writer import Writer
@@ -21,4 +21,5 @@ __all__ = [
     "RateLimit",
     "Reader",
     "Writer",
+    "source_of",
 ]

@@ -3,7 +3,9 @@
 from l2gate.configuration.load import Loaded, load
 from l2gate.configuration.model import (
     AuthenticationMethod,
+    Certificates,
     Configuration,
+    EapMethod,
     IpsecSettings,
     L2tpSettings,
     PppSettings,
@@ -14,8 +16,10 @@ from l2gate.configuration.problems import ConfigurationError, Place, Problem
 
 __all__ = [
     "AuthenticationMethod",
+    "Certificates",
     "Configuration",
     "ConfigurationError",
+    "EapMethod",
     "IpsecSettings",
     "L2tpSettings",
     "Loaded",

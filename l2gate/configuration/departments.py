@@ -3,12 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv6Network
 
 from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
 from aaa.credentials import why_impossible
 from aaa.directory import suffix_of
-from l2gate.configuration import values
+from l2gate.configuration import ipv6, values
+from l2gate.configuration.ipv6 import AnyNetwork, PrefixPlan
 from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Expected, Section
 from ppp import Assignment, dhcp
@@ -21,7 +22,7 @@ SHUT_OUT = "can never log in"
 
 MAX_DNS = 2
 MAX_WINS = 2
-"""RFC 1877 has a primary and a secondary server of each kind."""
+"""RFC 1877 has a primary and a secondary server of each kind; as many of IPv6 may be beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,17 @@ def _read_department(name: str, section: Section) -> Entry:
     domains = section.take_all("domains", values.domain)
     parts = section.require_all("pool", values.pool_part, "172.16.1.2-172.16.1.100")
     gateway = section.require("gateway", values.unicast, "172.16.1.1")
-    dns = section.take_all("dns", values.unicast, at_most=MAX_DNS)
+    dns = section.take_all("dns", values.any_unicast)
     wins = section.take_all("wins", values.unicast, at_most=MAX_WINS)
     limit = section.take("max_sessions_per_user", values.number(1, 65535), None)
-    routes = section.take_all("routes", values.network)
+    routes = section.take_all("routes", values.any_network)
     search_domains = section.take_all("search_domains", values.domain_name)
+    pool6 = section.take("pool6", ipv6.pool, None)
     section.finish()
+    told = ipv6.tell_apart(section, dns, routes, pool6, search_domains)
+    for servers in (told.dns, told.dns6):
+        if len(servers) > MAX_DNS:
+            section.error("dns", f"expected at most {MAX_DNS} values, found {len(servers)}")
     if name != DEFAULT_DEPARTMENT and "domains" not in section:
         section.error(
             None,
@@ -82,13 +88,27 @@ def _read_department(name: str, section: Section) -> Entry:
     pool = Pool(tuple(sorted(_without(gateway, parts), key=lambda part: part.first)))
     if not pool.ranges:
         section.error("pool", "there is no address left beside the gateway: enlarge it")
-    if not dhcp.fits(Assignment(gateway, gateway, dns, wins, routes, search_domains)):
+    all_told = Assignment(gateway, gateway, told.dns, wins, told.routes, search_domains)
+    if not dhcp.fits(all_told):
         section.error(
             "routes" if routes else "search_domains",
             "routes and search_domains together are more than a DHCP message holds: "
             "join networks, or leave some out",
         )
-    department = Department(name, domains, pool, gateway, dns, wins, limit, routes, search_domains)
+    department = Department(
+        name,
+        domains,
+        pool,
+        gateway,
+        told.dns,
+        wins,
+        limit,
+        told.routes,
+        search_domains,
+        pool6,
+        told.dns6,
+        told.routes6,
+    )
     return Entry(section, name, domains, department)
 
 
@@ -122,9 +142,13 @@ class AddressPlan:
             key=lambda placed: placed[0].first,
         )
         self._starts = [part.first for part, _ in self._parts]
+        self.prefixes = PrefixPlan(
+            (entry.section, department) for entry, department in self._departments
+        )
 
-    def check(self, own_networks: Sequence[IPv4Network]) -> None:
+    def check(self, own_networks: Sequence[AnyNetwork]) -> None:
         """Note pools that overlap each other, a gateway or a network of this server."""
+        self.prefixes.check(own_networks)
         for (part, entry), (next_part, next_entry) in zip(
             self._parts, self._parts[1:], strict=False
         ):
@@ -144,6 +168,8 @@ class AddressPlan:
                 )
         for part, entry in self._parts:
             for network in own_networks:
+                if isinstance(network, IPv6Network):
+                    continue
                 if part.first <= network[-1] and network[0] <= part.last:
                     entry.section.error(
                         "pool",
@@ -158,7 +184,7 @@ class AddressPlan:
         return self._parts[place][1]
 
     def why_not_fixed(
-        self, address: IPv4Address, department: str, own_networks: Sequence[IPv4Network]
+        self, address: IPv4Address, department: str, own_networks: Sequence[AnyNetwork]
     ) -> str | None:
         """Say why a user of a department cannot have a fixed address, or None."""
         owner = self.pool_of(address)
@@ -179,7 +205,7 @@ def read_users(
     files: Sequence[Section],
     entries: Sequence[Entry],
     plan: AddressPlan,
-    own_networks: Sequence[IPv4Network],
+    own_networks: Sequence[AnyNetwork],
     methods: Sequence[str],
 ) -> dict[str, User]:
     """Read `users` of all files; `methods` are the names of those by which they may log in."""
@@ -195,12 +221,12 @@ class _UserReader:
         self,
         entries: Sequence[Entry],
         plan: AddressPlan,
-        own_networks: Sequence[IPv4Network],
+        own_networks: Sequence[AnyNetwork],
         methods: Sequence[str],
     ) -> None:
         self._methods = methods
         self._places: dict[str, Place] = {}
-        self._addresses: dict[IPv4Address, str] = {}
+        self._addresses: dict[IPv4Address | IPv6Network, str] = {}
         self._plan = plan
         self._own_networks = own_networks
         self._departments: dict[str | None, str] = {
@@ -219,10 +245,16 @@ class _UserReader:
         disabled = section.take("disabled", values.switch, False)
         expires = section.take("expires", values.day, None)
         totp = section.take("totp", values.totp, None)
+        prefix6 = section.take("prefix6", ipv6.prefix, None)
+        must_change_password = section.take("must_change_password", values.switch, False)
         section.finish()
         given = [kind for kind in CREDENTIALS if kind in section]
         for kind in given[1:]:
             section.error(kind, f"is given beside {given[0]}: remove one of them")
+        if must_change_password:
+            for key in ("argon2", "totp"):
+                if key in section:
+                    section.error(key, "cannot be beside must_change_password: remove one of them")
         if not given:
             section.error(None, "has no password: add 'password' or 'nt_hash'")
         if name is None:
@@ -236,9 +268,20 @@ class _UserReader:
         department = self._departments.get(suffix)
         if department is None:
             self._note_no_department(section, suffix)
-        elif address is not None:
-            self._check_address(section, name, address, department)
-        user = User(name, password, nt_hash, address, disabled, argon2, totp, expires)
+        else:
+            self._check_fixed(section, name, address, prefix6, department)
+        user = User(
+            name,
+            password,
+            nt_hash,
+            address,
+            disabled,
+            argon2,
+            totp,
+            expires,
+            prefix6,
+            must_change_password,
+        )
         self._warn_if_shut_out(section, user)
         return user
 
@@ -262,12 +305,23 @@ class _UserReader:
             "name", f"no department has the domain {suffix!r}: add it to one (known: {known})"
         )
 
-    def _check_address(
-        self, section: Section, name: str, address: IPv4Address, department: str
+    def _check_fixed(
+        self,
+        section: Section,
+        name: str,
+        address: IPv4Address | None,
+        prefix6: IPv6Network | None,
+        department: str,
     ) -> None:
-        holder = self._addresses.setdefault(address, name)
-        if holder != name:
-            section.error("address", f"{address} belongs to {holder!r} already: choose another")
-        why_not = self._plan.why_not_fixed(address, department, self._own_networks)
-        if why_not is not None:
-            section.error("address", f"{address} {why_not}: choose another")
+        """Note why a user cannot have a fixed address or prefix."""
+        plan, own = self._plan, self._own_networks
+        why_not = address and plan.why_not_fixed(address, department, own)
+        why_not6 = prefix6 and plan.prefixes.why_not_fixed(prefix6, department, own)
+        for key, fixed, why in (("address", address, why_not), ("prefix6", prefix6, why_not6)):
+            if fixed is None:
+                continue
+            holder = self._addresses.setdefault(fixed, name)
+            if holder != name:
+                section.error(key, f"{fixed} belongs to {holder!r} already: choose another")
+            if why is not None:
+                section.error(key, f"{fixed} {why}: choose another")

@@ -31,6 +31,8 @@ from ppp.mschapv2 import nt_password_hash
 PATIENCE = 5.0
 """Seconds to wait for another editor."""
 
+MUST_CHANGE = "must_change_password"
+
 BYTE_ORDER_MARK = "\ufeff"
 
 Check = Callable[[Mapping[Path, str]], None]
@@ -110,12 +112,18 @@ def remove_user(path: Path, name: str, check: Check = nothing) -> None:
 
 
 def set_password(
-    path: Path, name: str, password: str, kind: Kind | None = None, check: Check = nothing
+    path: Path,
+    name: str,
+    password: str,
+    kind: Kind | None = None,
+    check: Check = nothing,
+    must_change: bool = False,
 ) -> None:
     """Give a user another password, kept as `kind`, or as the present one is kept.
 
-    Takes a second with some 20000 users, most of it in the YAML parser, and may wait for another
-    editor for PATIENCE. Raises EditError.
+    `must_change` says whether the user has to change it at the next login. Takes a second with
+    some 20000 users, most of it in the YAML parser, and may wait for another editor for
+    PATIENCE. Raises EditError.
     """
     with _locked(path):
         file, index = _find(path, name)
@@ -123,7 +131,8 @@ def set_password(
         if len(present) != 1:
             raise EditError(f"{file.path}: {name!r} has not one password: see 'l2gate check'")
         kind = kind or next(kind for kind in Kind if kind.key == present[0])
-        _with(file, index, kind.key, kind.keep(password), present[0]).write(check)
+        file = _with(file, index, kind.key, kind.keep(password), present[0])
+        _changed(file, index, {MUST_CHANGE: "true" if must_change else None}).write(check)
 
 
 def change_user(
@@ -135,13 +144,7 @@ def change_user(
     """
     with _locked(path):
         before, index = _find(path, name)
-        file = before
-        for key, value in changes.items():
-            has = key in file.users.keys(index)
-            if value is not None:
-                file = _with(file, index, key, value, key if has else None)
-            elif has:
-                file = _without(file, index, key)
+        file = _changed(before, index, changes)
         if file.users.text == before.users.text:
             return False
         file.write(check)
@@ -181,6 +184,17 @@ class _File(NamedTuple):
         """Put it in the place of what was read."""
         check({self.path: self.users.text})
         _replace(self.path, self.octets, (self.mark + self.users.text).encode())
+
+
+def _changed(file: _File, index: int, changes: Mapping[str, str | None]) -> _File:
+    """Return a file in which keys of a user have these values, or are no more (None)."""
+    for key, value in changes.items():
+        has = key in file.users.keys(index)
+        if value is not None:
+            file = _with(file, index, key, value, key if has else None)
+        elif has:
+            file = _without(file, index, key)
+    return file
 
 
 def _with(file: _File, index: int, key: str, value: str, instead: str | None) -> _File:

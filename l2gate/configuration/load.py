@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aaa import Directory, User
-from l2gate.configuration.departments import AddressPlan, read_departments, read_users
+from l2gate.configuration.departments import AddressPlan, Entry, read_departments, read_users
 from l2gate.configuration.files import read_yaml, without_collector
+from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
+from ppp.router import MINIMUM_MTU
 
 if TYPE_CHECKING:
     from ipsec.credentials import Calendar
@@ -37,7 +38,7 @@ def today() -> datetime:
 
 def load(
     path: Path,
-    own_networks: Sequence[IPv4Network] = (),
+    own_networks: Sequence[AnyNetwork] = (),
     instead: Mapping[Path, str] = MappingProxyType({}),
     calendar: "Calendar" = today,
 ) -> Loaded:
@@ -55,7 +56,7 @@ def load(
 
 def _load(
     path: Path,
-    own_networks: Sequence[IPv4Network],
+    own_networks: Sequence[AnyNetwork],
     instead: Mapping[Path, str],
     calendar: "Calendar",
 ) -> Loaded:
@@ -71,13 +72,13 @@ def _load(
     entries = read_departments(files)
     plan = AddressPlan(entries)
     plan.check(own_networks)
-    methods = [method.value.upper() for method in ppp.authentication]
-    users = read_users(files, entries, plan, own_networks, methods)
+    users = read_users(files, entries, plan, own_networks, ppp.proofs)
     for file in files:
         file.finish()
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
     _warn_of_logins(files[0], users, ppp)
+    _warn_of_small_links(entries, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
     configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users), lockout)
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
@@ -105,6 +106,14 @@ def _only(files: Sequence[Section], key: str) -> Section:
 def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) -> None:
     if not users:
         file.warn(None, "there are no users: nobody can log in")
+    expired = [user.name for user in users.values() if user.must_change_password]
+    changing = {AuthenticationMethod.MS_CHAPV2, AuthenticationMethod.EAP}
+    if expired and not changing.intersection(ppp.authentication):
+        file.warn(
+            None,
+            f"users who must change their password, such as {expired[0]!r}, cannot do so: add "
+            "ms-chapv2 to ppp.authentication",
+        )
     hashed = [user.name for user in users.values() if user.nt_hash is not None]
     if hashed and AuthenticationMethod.CHAP_MD5 in ppp.authentication:
         file.warn(
@@ -112,6 +121,15 @@ def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) 
             f"users with an nt_hash, such as {hashed[0]!r}, cannot log in by chap-md5, which "
             "needs the password itself",
         )
+
+
+def _warn_of_small_links(entries: Iterable[Entry], ppp: PppSettings) -> None:
+    for entry in entries:
+        if "pool6" in entry.section and min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
+            entry.section.warn(
+                "pool6",
+                f"clients get no IPv6, which needs ppp.mru and ppp.mtu of {MINIMUM_MTU} at least",
+            )
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:

@@ -30,6 +30,23 @@ class AuthenticationMethod(Enum):
     MS_CHAPV2 = "ms-chapv2"
     CHAP_MD5 = "chap-md5"
     PAP = "pap"
+    EAP = "eap"
+
+
+class EapMethod(Enum):
+    """The methods of EAP that a PPP link offers."""
+
+    TLS = "tls"
+    MSCHAPV2 = "mschapv2"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """The files of EAP-TLS in PEM: our certificate with its chain, its key, the clients' CAs."""
+
+    certificate: Path
+    private_key: Path
+    client_ca: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +127,10 @@ class L2tpSettings:
 
 @dataclass(frozen=True, slots=True)
 class PppSettings:
-    """PPP links. `authentication` is in the order of our wish.
+    """PPP links. `authentication` and `eap_methods` are in the order of our wish.
 
+    `authentication_attempts` bounds the passwords that a client may try before it must call
+    again. `certificates` are there if EAP-TLS is among `eap_methods`.
     `mru` is what we ask the peer to respect, `mtu` the most that we send whatever the peer's
     MRU is; both in octets of the inner packet.
     """
@@ -119,6 +138,22 @@ class PppSettings:
     authentication: tuple[AuthenticationMethod, ...]
     mru: int
     mtu: int
+    authentication_attempts: int = 3
+    eap_methods: tuple[EapMethod, ...] = (EapMethod.MSCHAPV2,)
+    certificates: Certificates | None = None
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """What a client may log in by; of EAP its methods."""
+        return tuple(
+            name
+            for method in self.authentication
+            for name in (
+                [f"EAP-{eap.value.upper()}" for eap in self.eap_methods]
+                if method is AuthenticationMethod.EAP
+                else [method.value.upper()]
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aaa import Limits
 from l2gate.configuration import values
+from l2gate.configuration.eap import read_eap
 from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import (
     AuthenticationMethod,
@@ -125,7 +126,7 @@ def _read_keys(
 
 def _read_key(section: Section) -> KeySettings | None:
     """Read an item of `keys`; None where it has no usable key or nobody to have it."""
-    network = section.take("from", values.any_network, None)
+    network = section.take("from", values.source_network, None)
     group = section.take("group", values.group_name, None)
     if network is not None or group is not None:
         section.path = f"{section.path}[{group or network}]"
@@ -205,16 +206,25 @@ def read_l2tp(section: Section) -> L2tpSettings:
 
 def read_ppp(section: Section) -> PppSettings:
     """Read `ppp`."""
-    method = values.one_of(AuthenticationMethod)
+    methods = section.take_all("authentication", values.one_of(AuthenticationMethod)) or (
+        AuthenticationMethod.MS_CHAPV2,
+    )
+    eap_methods, certificates = read_eap(section.section("eap"))
     settings = PppSettings(
-        authentication=section.take_all("authentication", method)
-        or (AuthenticationMethod.MS_CHAPV2,),
+        authentication=methods,
+        authentication_attempts=section.take("authentication_attempts", values.number(1, 10), 3),
         mru=section.take("mru", MRU, 1400),
         mtu=section.take("mtu", MRU, 1400),
+        eap_methods=eap_methods,
+        certificates=certificates,
     )
     section.finish()
-    if len(set(settings.authentication)) < len(settings.authentication):
+    if len(set(methods)) < len(methods):
         section.error("authentication", "a method is given twice: remove one of them")
+    if "eap" in section and AuthenticationMethod.EAP not in methods:
+        section.error(
+            "eap", "has no effect: add 'eap' to ppp.authentication, or remove this section"
+        )
     return settings
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aaa import AddressRange
+from l2gate.configuration import ipv6
 from l2gate.configuration.section import Expected
 
 Choice = TypeVar("Choice", bound=Enum)
@@ -187,6 +188,16 @@ def unicast(text: str) -> IPv4Address:
     return address
 
 
+def any_unicast(text: str) -> IPv4Address | IPv6Address:
+    """Return an address of either kind that a host can have."""
+    return ipv6.address(text) if ":" in text else unicast(text)
+
+
+def any_network(text: str) -> IPv4Network | IPv6Network:
+    """Return a network, of either kind, of addresses that hosts can have."""
+    return ipv6.network(text) if ":" in text else network(text)
+
+
 def pool_part(text: str) -> PoolPart:
     """Return the addresses of a range, a network or a single address.
 
@@ -228,7 +239,7 @@ def network(text: str) -> IPv4Network:
     return found
 
 
-def any_network(text: str) -> IPv4Network | IPv6Network:
+def source_network(text: str) -> IPv4Network | IPv6Network:
     """Return a network of any addresses; a single address is one of its own."""
     try:
         found = ip_network(text, strict=False)

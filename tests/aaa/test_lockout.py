@@ -57,6 +57,17 @@ def test_an_address_that_tries_many_names_is_slow_and_then_locked() -> None:
     assert lockout.locked("ann", OFFICE, 0.0) is None
 
 
+def test_a_host_with_an_ipv6_prefix_of_its_own_has_one_address() -> None:
+    lockout = Lockout(LIMITS)
+    for number in range(LIMITS.attempts):
+        wrong(lockout, 1, host=f"2001:db8:1:2::{number}")
+    assert lockout.locked("bob", "2001:db8:1:2:a::", 0.0) == Lock("bob", "2001:db8:1:2::/64", 900.0)
+    assert lockout.delay("2001:db8:1:2:b::", "hr", 0.0) == DELAY
+    assert lockout.locked("bob", "2001:db8:1:3::1", 0.0) is None
+    lockout.succeeded("bob", "2001:db8:1:2:c::")
+    assert lockout.locked("bob", "2001:db8:1:2:a::", 0.0) is None
+
+
 def test_a_department_under_attack_answers_slowly_and_locks_nobody() -> None:
     lockout = Lockout(LIMITS)
     for number in range(DEPARTMENT * LIMITS.attempts):

@@ -8,7 +8,8 @@ set -eu
 cache=$1
 export DEBIAN_FRONTEND=noninteractive
 
-tools="python3-venv user-mode-linux kmod iproute2 nftables procps iputils-ping tcpdump tshark ike-scan openssl"
+tools="python3-venv user-mode-linux kmod iproute2 nftables procps iputils-ping tcpdump tshark ike-scan
+openssl eapoltest"
 missing=$(for tool in $tools; do
 	dpkg-query -Wf '${Status}' "$tool" 2>/dev/null | grep -q ' installed$' || echo "$tool"
 done)

@@ -107,3 +107,11 @@ def test_peers_are_limited_too_but_may_renew() -> None:
 def test_default_limits_are_set() -> None:
     settings: IkeConfig = config()
     assert settings.half_open_per_host < settings.half_open_limit <= 1000
+
+
+def test_a_host_with_a_prefix_of_its_own_is_one_host() -> None:
+    ike = server(half_open_limit=50, half_open_per_host=10)
+    flood(ike, [f"2001:db8:1:2::{n:x}" for n in range(1, 31)], 1)
+    assert ike.snapshot().half_open == 10
+    flood(ike, ["2001:db8:1:3::1", "fe80::1%4"], 1, seed=9)
+    assert ike.snapshot().half_open == 12

@@ -1,18 +1,31 @@
 """What a configuration without mistakes comes to, and what it is warned of."""
 
+import ssl
 from collections.abc import Callable
+from dataclasses import astuple, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from l2gate.configuration import (
     AuthenticationMethod,
+    Certificates,
     Configuration,
+    ConfigurationError,
     Loaded,
     Proposals,
     load,
 )
+from l2gate.settings import link_config
+from ppp.config import EapMethod, Method
+from tests.support.tls_certificates import CLIENT, DAY, Authority
 
 PSK = "ZZp4u9mVbC7kTqRx3sWd8yNe"
 MINIMAL = f"""\
@@ -266,3 +279,76 @@ def test_no_secret_is_in_the_repr(read: Load) -> None:
     shown = repr(read(MINIMAL).configuration)
     assert PSK not in shown
     assert "secret'" not in shown
+
+
+# EAP-TLS: files that fit together.
+
+
+def with_tls(files: Certificates) -> str:
+    paths = f"certificate: {files.certificate}, private_key: {files.private_key}"
+    section = f"{{methods: [tls, mschapv2], {paths}, client_ca: {files.client_ca}}}"
+    return f"{MINIMAL}ppp: {{authentication: [eap, ms-chapv2], eap: {section}}}\n"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    directory = tmp_path / "tls"
+    directory.mkdir()
+    return Authority(directory)
+
+
+def test_eap_tls(read: Load, authority: Authority) -> None:
+    files = authority.for_server()
+    loaded = read(with_tls(files))
+    assert loaded.warnings == ()
+    assert loaded.configuration.ppp.certificates == files
+    link = link_config(loaded.configuration)
+    assert link.methods == (Method.EAP, Method.MS_CHAP_V2)
+    assert link.eap_methods == (EapMethod.TLS, EapMethod.MS_CHAP_V2)
+    assert link.tls is not None
+    assert link.tls.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_the_files_of_eap_tls_are_relative_to_their_own(read: Load, authority: Authority) -> None:
+    files = authority.for_server()
+    near = Certificates(*(Path("tls", Path(str(f)).name) for f in astuple(files)))
+    assert read(with_tls(near)).configuration.ppp.certificates == files
+
+
+def test_files_that_do_not_fit_together(read: Load, authority: Authority) -> None:
+    files, others = authority.for_server(), authority.for_server()
+    mixed = replace(files, private_key=others.private_key)
+    with pytest.raises(ConfigurationError, match="is not the key of the certificate"):
+        read(with_tls(mixed))
+    swapped = replace(files, certificate=files.private_key)
+    with pytest.raises(ConfigurationError, match="expected a certificate in PEM"):
+        read(with_tls(swapped))
+
+
+def test_an_encrypted_key_is_not_asked_for_on_the_terminal(
+    read: Load, authority: Authority
+) -> None:
+    files = authority.for_server()
+    key = load_pem_private_key(files.private_key.read_bytes(), None)
+    encryption = BestAvailableEncryption(b"secret")
+    files.private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    with pytest.raises(ConfigurationError, match="in PEM and not encrypted"):
+        read(with_tls(files))
+
+
+def test_what_is_unwise_about_certificates(read: Load, authority: Authority) -> None:
+    certificate = authority.issue("us", CLIENT, ends=-DAY)
+    certificate[1].chmod(0o644)
+    files = Certificates(*certificate, authority.file)
+    texts = [warning.text for warning in read(with_tls(files)).warnings]
+    assert len(texts) == 3
+    assert any("every user of this system may read it" in text for text in texts)
+    assert any("is not valid now" in text for text in texts)
+    assert any("is not for server authentication" in text for text in texts)
+
+
+def test_who_cannot_change_a_password(read: Load) -> None:
+    text = MINIMAL.replace("secret}", "secret, must_change_password: true}")
+    assert read(text).warnings == ()
+    (warning,) = read(text + "ppp: {authentication: [pap]}\n").warnings
+    assert "such as 'l2tpuser', cannot do so" in warning.text

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import l2gate.configuration.departments
+import l2gate.configuration.eap
 import l2gate.configuration.sections
 from l2gate.configuration import Loaded, load
 
@@ -32,6 +33,7 @@ READERS = {
     "l2tp": "read_l2tp",
     "ppp": "read_ppp",
     "lockout": "read_lockout",
+    "ppp.eap": "read_eap",
     "departments": "_read_department",
     "users": "read",
 }
@@ -53,7 +55,11 @@ def keys_read() -> dict[str, set[str]]:
     """Return the keys that the readers ask for, out of their source."""
     functions = {
         node.name: node
-        for module in (l2gate.configuration.sections, l2gate.configuration.departments)
+        for module in (
+            l2gate.configuration.sections,
+            l2gate.configuration.eap,
+            l2gate.configuration.departments,
+        )
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
         if isinstance(node, ast.FunctionDef)
     }
@@ -83,6 +89,8 @@ def test_the_documented_defaults_are_the_defaults(section: str, tmp_path: Path) 
 
     def loaded(extra: dict[str, object]) -> Loaded:
         keys = {name: {**base, **(extra if name == section else {})} for name, base in BASE.items()}
+        if section == "ppp.eap":
+            keys["ppp"] = {"authentication": ["eap"], "eap": extra}
         departments, users = {"default": keys.pop("departments")}, [keys.pop("users")]
         path.write_text(yaml.safe_dump({**keys, "departments": departments, "users": users}))
         path.chmod(0o600)

@@ -4,13 +4,14 @@ Each case is a file, and beside it the complete text that the admin sees.
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from l2gate.configuration import ConfigurationError, load
+from l2gate.configuration.ipv6 import AnyNetwork
 
 PSK = "ZZp4u9mVbC7kTqRx3sWd8yNe"
 REST = f"""
@@ -26,7 +27,12 @@ def mistakes(tmp_path: Path, text: str, **others: str) -> str:
         file.parent.mkdir(exist_ok=True)
         file.write_text(dedent(content))
         file.chmod(0o600)
-    own_networks = [IPv4Network("192.168.1.0/24"), IPv4Network("10.0.0.0/8")]
+    own_networks: list[AnyNetwork] = [
+        IPv4Network("192.168.1.0/24"),
+        IPv4Network("10.0.0.0/8"),
+        IPv6Network("2001:db8:9::/64"),
+        IPv6Network("fe80::/64"),
+    ]
     with pytest.raises(ConfigurationError) as caught:
         load(path, own_networks)
     assert len(caught.value.problems) == len(str(caught.value).splitlines())
@@ -43,7 +49,7 @@ def test_a_file_with_every_kind_of_mistake(tmp_path: Path) -> None:
             domains: [sales.example.com]
             pool: 172.16.1.1-172.16.1.100
             gateway: 172.16.1.1
-            dns: [192.168.1.53, 1, 2.2.2.2]
+            dns: [192.168.1.53, 1, 2.2.2.2, 3.3.3.3]
           lab:
             domains: [lab, sales.example.com]
             pool: [172.16.1.100-172.16.1.120]

@@ -64,6 +64,17 @@ def test_a_password_stays_of_its_kind(path: Path) -> None:
     assert leftovers(path) == ["further.yaml", "l2gate.yaml"]
 
 
+def test_a_new_password_is_one_that_need_not_be_changed(path: Path) -> None:
+    set_password(path, "alice", "first", must_change=True)
+    expected = TEXT.replace("'old'", "first, must_change_password: true")
+    assert path.read_text() == expected
+    assert load(path).configuration.directory.users["alice"].must_change_password
+    set_password(path, "alice", "second", must_change=True)
+    assert path.read_text() == expected.replace("first", "second")
+    set_password(path, "alice", "third")
+    assert path.read_text() == TEXT.replace("'old'", "third")
+
+
 def test_a_password_of_another_kind(path: Path) -> None:
     set_password(path, "alice", "new", Kind.ARGON2)
     user = load(path).configuration.directory.users["alice"]

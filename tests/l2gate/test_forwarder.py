@@ -443,11 +443,12 @@ def test_no_session_no_sa_no_number_left(forwarder: Forwarder, client: Client) -
 
 
 @pytest.mark.parametrize(
-    "octets", [b"", b"\x45", bytes(40), bytes(IPv6(dst="ff02::2")), down()[:-1]]
+    "octets",
+    [b"", b"\x45", bytes(40), bytes(IPv6(dst="ff02::2"))[:-1], b"\x60" + bytes(30), down()[:-1]],
 )
-def test_what_is_no_ipv4_packet(forwarder: Forwarder, client: Client, octets: bytes) -> None:
+def test_what_is_no_ip_packet(forwarder: Forwarder, client: Client, octets: bytes) -> None:
     forwarder.receive_inner(octets)
-    assert forwarder.drops == {Drop.NOT_IPV4: 1}
+    assert forwarder.drops == {Drop.NOT_IP: 1}
 
 
 def test_too_big_with_df_is_answered_in_the_name_of_the_gateway(

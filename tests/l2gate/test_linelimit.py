@@ -61,3 +61,9 @@ def test_a_flood_of_refusals_is_a_few_lines_in_the_log() -> None:
     flood(lab, ["192.0.2.66"])
     lab.run(1)
     assert len(lab.server.noted("peer=192.0.2.66:500 aggressive mode failed")) == PER_HOST + 1
+
+
+def test_a_host_with_a_prefix_of_its_own_is_one_host() -> None:
+    limit = LineLimit()
+    assert sum(limit.admits(f"2001:db8:1:2::{n:x}", 1.0) for n in range(1, 100)) == PER_HOST
+    assert limit.admits("2001:db8:1:3::1", 1.0)

@@ -107,6 +107,12 @@ def test_sessions_for_people() -> None:
     assert sessions_table([]) == "no sessions"
 
 
+def test_a_session_with_ipv6_shows_its_prefix() -> None:
+    row = replace(ROW, prefix="2001:db8:1:1::/64", peer="[2001:db8:a::11]:500")
+    assert sessions_from_json(over_the_wire(sessions_to_json([row]))) == [row]
+    assert "172.16.1.51 2001:db8:1:1::/64  [2001:db8:a::11]:500  " in sessions_table([row])
+
+
 def test_attempts_and_offers_arrive_as_they_were() -> None:
     attempt = replace(ATTEMPT, ike_offered=("A", "B"), windows=789)
     assert attempts_from_json(over_the_wire(rows_to_json([attempt]))) == [attempt]

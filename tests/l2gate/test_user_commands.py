@@ -106,6 +106,20 @@ def test_a_password_comes_from_a_file_or_standard_input(
     assert "expected text in UTF-8" in served("passwd", "u0", "--password-file", "-")[2]
 
 
+def test_a_password_for_one_login(lab: ServedLab, served: Run) -> None:
+    code, _, _ = served("passwd", "u0", "--generate", "--must-change")
+    assert code == 0
+    assert users(lab)["u0"].must_change_password
+    assert lab.gateway.aaa.directory.users["u0"].must_change_password
+    served("passwd", "u0", "--generate")
+    assert not users(lab)["u0"].must_change_password
+    served("add", "new", "--generate", "--must-change")
+    assert users(lab)["new"].must_change_password
+    code, _, error = served("totp", "new")
+    assert code == 1
+    assert "must_change_password" in error
+
+
 def test_a_password_is_asked_for_twice(
     lab: ServedLab, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

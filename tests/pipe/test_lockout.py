@@ -2,14 +2,23 @@
 
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from typing import ClassVar
+
+import pytest
 
 from aaa import Limits, User
 from aaa.lockout import DELAY, Lockout
 from aaa.totp import STEP, hotp
 from l2gate.control import Request, Response
 from l2gate.operations import Operations
+from ppp.authentication import Verdict
+from ppp.chap import ChapPeer, NamedValue
+from ppp.config import Method
+from ppp.constants import ChapCode
+from ppp.packet import Packet
 from tests.support.client import ClientHost, ClientState
 from tests.support.lab import PASSWORD, Lab, configuration
+from tests.support.password_change import challenge_of
 
 HOME, OFFICE = "198.51.100.7", "203.0.113.9"
 WALL = 1e9
@@ -30,6 +39,50 @@ def try_in(lab: Lab, password: str, name: str = "u1", host: str = HOME) -> Clien
     assert lab.run(30, lambda: client.state in done)
     lab.simulation.remove(client)
     return client
+
+
+class Guesser(ChapPeer):
+    """Has another wrong password wherever the server offers another try."""
+
+    failures: ClassVar[list[bytes]] = []
+
+    def receive(self, packet: Packet, now: float) -> Verdict | None:
+        if packet.code != ChapCode.FAILURE:
+            return super().receive(packet, now)
+        self.failures.append(packet.data)
+        if b" R=1 " not in packet.data:
+            return Verdict(False, packet.data.decode())
+        challenge = NamedValue(challenge_of(packet.data), b"").build()
+        again = Packet(ChapCode.CHALLENGE, (packet.identifier + 1) % 256, challenge)
+        return super().receive(again, now)
+
+
+def test_each_try_within_a_call_counts_and_the_one_that_locks_is_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Guesser.failures.clear()
+    monkeypatch.setattr("ppp.link.ChapPeer", Guesser)
+    lab = lab_with(Limits(attempts=2))
+    assert try_in(lab, "wrong").state is ClientState.FAILED
+    assert [failure[:10] for failure in Guesser.failures] == [b"E=691 R=1 ", b"E=647 R=0 "]
+    assert len(lab.server.gateway.aaa.lockout.locks(WALL + lab.simulation.now)) == 1
+
+
+def test_wrong_passwords_by_eap_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    Guesser.failures.clear()
+    monkeypatch.setattr("ppp.eap_mschapv2.ChapPeer", Guesser)
+    lab = lab_with(Limits(attempts=2))
+    calls = lab.server.gateway.calls
+    calls._links = replace(calls._links, methods=(Method.EAP,))
+
+    def with_eap(client: ClientHost) -> None:
+        client._link_config = replace(client._link_config, methods=(Method.EAP,))
+
+    client = lab.client("u1", HOME, password="wrong", prepare=with_eap)
+    assert lab.run(30, lambda: client.state is ClientState.FAILED)
+    assert [failure[:10] for failure in Guesser.failures] == [b"E=691 R=1 ", b"E=647 R=0 "]
+    assert lab.server.noted("EAP-MSCHAPv2 login refused: wrong password")
+    assert len(lab.server.gateway.aaa.lockout.locks(WALL + lab.simulation.now)) == 1
 
 
 def operations(lab: Lab) -> Operations:

@@ -1,6 +1,8 @@
 """CHAP with MD5 and MS-CHAPv2, both ends: RFC 1994 section 4, RFC 2759 sections 3 to 6."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,8 +10,10 @@ from ppp.authentication import Verdict
 from ppp.chap import ChapAuthenticator, ChapPeer, MsChapV2Value, NamedValue, failure_text
 from ppp.config import Credentials, Method
 from ppp.constants import ChapCode
+from ppp.mschapv2 import nt_password_hash
 from ppp.packet import Packet
-from ppp.proofs import ChapMd5Proof, MsChapV2Proof, chap_md5_response
+from ppp.proofs import ChapMd5Proof, MsChapV2Change, MsChapV2Proof, chap_md5_response
+from tests.support.password_change import NEW, challenge_of, change_of_password
 from tests.support.ppp import entropy
 from wire import DecodeError, Reader
 
@@ -37,7 +41,7 @@ class Exchange:
 
     def prove(self) -> ChapMd5Proof | MsChapV2Proof:
         proof = self.server.receive(self.respond(), 0.0)
-        assert proof is not None
+        assert isinstance(proof, ChapMd5Proof | MsChapV2Proof)
         return proof
 
 
@@ -57,7 +61,7 @@ def test_success(method: Method) -> None:
     assert proof.name == "CORP\\alice"
     reply = proof.verify("wonderland", None)
     assert reply is not None
-    exchange.server.succeed(reply)
+    exchange.server.succeed(reply, 0.0)
     success = exchange.from_server[-1]
     assert success.code == ChapCode.SUCCESS
     assert success.identifier == exchange.from_peer[-1].identifier
@@ -71,7 +75,7 @@ def test_a_success_of_mschapv2_proves_the_authenticator_too() -> None:
     exchange = Exchange()
     reply = exchange.prove().verify("wonderland", None)
     assert reply
-    exchange.server.succeed(reply)
+    exchange.server.succeed(reply, 0.0)
     text = exchange.from_server[-1].data.decode()
     assert re.fullmatch(r"S=[0-9A-F]{40} M=Welcome", text)
 
@@ -122,7 +126,7 @@ def test_repetitions_of_a_response_are_answered_from_memory(method: Method) -> N
     exchange = Exchange(method)
     reply = exchange.prove().verify("wonderland", None)
     assert reply is not None
-    exchange.server.succeed(reply)
+    exchange.server.succeed(reply, 0.0)
     response = exchange.from_peer[-1]
     for data in (response.data, b"", b"\x10" + bytes(16) + b"mallory"):
         assert (
@@ -135,7 +139,7 @@ def test_repetitions_of_a_response_are_answered_from_memory(method: Method) -> N
 def test_a_failure_of_mschapv2_has_all_that_windows_wants() -> None:
     exchange = Exchange()
     exchange.prove()
-    assert not exchange.server.fail(691, "authentication failed")
+    assert not exchange.server.fail(691, "authentication failed", 0.0)
     failure = exchange.from_server[-1]
     assert failure.code == ChapCode.FAILURE
     assert failure.identifier == exchange.from_peer[-1].identifier
@@ -146,11 +150,11 @@ def test_a_failure_of_mschapv2_has_all_that_windows_wants() -> None:
     )
 
 
-@pytest.mark.parametrize("error", [646, 647, 648, 649, 709])
+@pytest.mark.parametrize("error", [646, 647, 649, 709])
 def test_another_try_helps_against_a_wrong_password_only(error: int) -> None:
     exchange = Exchange(attempts=3)
     exchange.prove()
-    assert not exchange.server.fail(error, "no")
+    assert not exchange.server.fail(error, "no", 0.0)
     assert exchange.from_server[-1].data.startswith(b"E=%d R=0 C=" % error)
 
 
@@ -158,7 +162,7 @@ def test_another_try_answers_the_challenge_of_the_failure() -> None:
     """RFC 2759 section 9.1.4: Response (++ID) to the challenge in the Failure message."""
     exchange = Exchange(attempts=2)
     exchange.prove()
-    assert exchange.server.fail(691, "no")
+    assert exchange.server.fail(691, "no", 0.0)
     failure = exchange.from_server[-1]
     match = re.fullmatch(rb"E=691 R=1 C=([0-9A-F]{32}) V=3 M=no", failure.data)
     assert match
@@ -171,15 +175,127 @@ def test_another_try_answers_the_challenge_of_the_failure() -> None:
     assert proof.verify("wonderland", None) is not None
     exchange.server.receive(exchange.from_peer[0], 0.0)
     assert exchange.from_server[-1] == failure, "the first Response keeps its answer"
-    assert not exchange.server.fail(691, "no")
+    assert not exchange.server.fail(691, "no", 0.0)
     assert b" R=0 " in exchange.from_server[-1].data
     assert exchange.from_server[-1].identifier == identifier
+
+
+# A new password: RFC 2759 sections 7, 9.1.6 and 9.1.7.
+
+NAME, OLD = CREDENTIALS.name.encode(), CREDENTIALS.password
+
+
+def expired(exchange: Exchange) -> Packet:
+    """Let the old password be right and expired; return the Failure."""
+    exchange.prove()
+    assert exchange.server.fail(648, "password expired", 0.0)
+    return exchange.from_server[-1]
+
+
+def change(failure: Packet, old: str = OLD, new: str = NEW, name: bytes = NAME) -> Packet:
+    data, _ = change_of_password(challenge_of(failure.data), bytes(16), name, old, new)
+    return Packet(ChapCode.CHANGE_PASSWORD, (failure.identifier + 1) % 256, data.build())
+
+
+def test_a_change_of_password() -> None:
+    exchange = Exchange()
+    failure = expired(exchange)
+    assert re.fullmatch(rb"E=648 R=1 C=[0-9A-F]{32} V=3 M=password expired", failure.data)
+    packet = change(failure)
+    assert len(packet.build()) == 586
+    proof = exchange.server.receive(packet, 0.0)
+    assert isinstance(proof, MsChapV2Change)
+    assert proof.name == "CORP\\alice"
+    assert proof.new_password(OLD, None) == NEW
+    assert proof.new_password(None, nt_password_hash(OLD)) == NEW
+    reply = proof.verify(OLD, None)
+    _, expected = change_of_password(challenge_of(failure.data), bytes(16), NAME, OLD, NEW)
+    assert reply == expected, "it is over the new password"
+    assert exchange.server.receive(packet, 1.0) is None, "while it is stored nothing else is"
+    exchange.server.succeed(reply, 0.0)
+    success = exchange.from_server[-1]
+    assert success.code == ChapCode.SUCCESS
+    assert success.identifier == packet.identifier
+    exchange.server.receive(packet, 2.0)
+    assert exchange.from_server[-1] == success
+
+
+def test_after_another_try_a_change_of_password() -> None:
+    exchange = Exchange(attempts=2)
+    exchange.prove()
+    assert exchange.server.fail(691, "no", 0.0)
+    failure = exchange.from_server[-1]
+    challenge = NamedValue(challenge_of(failure.data), b"").build()
+    identifier = (failure.identifier + 1) % 256
+    exchange.peer.receive(Packet(ChapCode.CHALLENGE, identifier, challenge), 0.0)
+    assert exchange.server.receive(exchange.from_peer[-1], 0.0) is not None
+    assert exchange.server.fail(648, "expired", 0.0)
+    assert exchange.server.receive(change(exchange.from_server[-1]), 0.0) is not None
+
+
+def test_after_a_change_there_is_no_other_try() -> None:
+    exchange = Exchange(attempts=9)
+    exchange.server.receive(change(expired(exchange)), 0.0)
+    for error in (709, 691, 648):
+        assert not exchange.server.fail(error, "no", 0.0)
+        assert exchange.from_server[-1].data.startswith(b"E=%d R=0 C=" % error)
+        assert exchange.server.receive(change(exchange.from_server[-1]), 0.0) is None
+
+
+def test_a_password_that_expires_is_offered_a_change_once() -> None:
+    """A peer that answers by the old password again would go on for ever."""
+    exchange = Exchange(attempts=9)
+    expired(exchange)
+    assert not exchange.server.fail(648, "password expired", 0.0)
+
+
+def test_a_change_that_nobody_asked_for_is_discarded() -> None:
+    exchange = Exchange(attempts=9)
+    packet = Packet(ChapCode.CHANGE_PASSWORD, exchange.from_server[0].identifier, bytes(582))
+    assert exchange.server.receive(packet, 0.0) is None
+    exchange.prove()
+    exchange.server.fail(691, "no", 0.0)
+    assert exchange.server.receive(change(exchange.from_server[-1]), 0.0) is None
+    assert exchange.server.receive(exchange.respond(), 0.0) is None
+    md5 = Exchange(Method.CHAP_MD5)
+    assert md5.server.receive(replace(packet, identifier=md5.server.identifier), 0.0) is None
+
+
+@pytest.mark.parametrize("length", [0, 1, 516, 581, 583])
+def test_a_change_of_the_wrong_length_is_malformed(length: int) -> None:
+    exchange = Exchange()
+    failure = expired(exchange)
+    packet = replace(change(failure), data=bytes(length))
+    with pytest.raises(DecodeError):
+        exchange.server.receive(packet, 0.0)
+    assert exchange.server.receive(change(failure), 0.0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packet, failure: change(failure, old="wrong"),
+        lambda packet, failure: change(failure, name=b"CORP\\bob"),
+        lambda packet, failure: replace(packet, data=bytes(516) + packet.data[516:]),
+        lambda packet, failure: replace(packet, data=packet.data[:516] + bytes(66)),
+        lambda packet, failure: replace(packet, data=packet.data[:540] + bytes(42)),
+        lambda packet, failure: replace(packet, data=bytes([packet.data[0] ^ 1]) + packet.data[1:]),
+    ],
+)
+def test_a_change_that_is_not_proven(damage: Callable[[Packet, Packet], Packet]) -> None:
+    exchange = Exchange()
+    failure = expired(exchange)
+    packet = damage(change(failure, new="x" * 256), failure)
+    proof = exchange.server.receive(packet, 0.0)
+    assert isinstance(proof, MsChapV2Change)
+    assert proof.verify(OLD, None) is None
+    assert proof.verify(None, None) is None
 
 
 def test_a_failure_of_md5_is_text_and_final() -> None:
     exchange = Exchange(Method.CHAP_MD5, attempts=3)
     exchange.prove()
-    assert not exchange.server.fail(691, "no")
+    assert not exchange.server.fail(691, "no", 0.0)
     assert exchange.from_server[-1].data == b"no"
 
 
@@ -214,7 +330,7 @@ def test_the_same_challenge_gets_the_same_response(method: Method) -> None:
 def test_a_new_challenge_gets_a_new_response_at_any_time() -> None:
     exchange = Exchange(Method.CHAP_MD5)
     exchange.prove()
-    exchange.server.succeed(b"")
+    exchange.server.succeed(b"", 0.0)
     exchange.peer.receive(exchange.from_server[-1], 0.0)
     challenge = NamedValue(b"again", b"lns").build()
     exchange.peer.receive(Packet(ChapCode.CHALLENGE, 200, challenge), 60.0)
@@ -242,7 +358,7 @@ def test_challenges_may_overtake_each_other(method: Method) -> None:
     exchange.peer.receive(late, 3.0)
     proof = exchange.server.receive(exchange.from_peer[0], 3.0)
     assert proof is not None
-    exchange.server.succeed(proof.verify("wonderland", None) or b"")
+    exchange.server.succeed(proof.verify("wonderland", None) or b"", 0.0)
     verdict = exchange.peer.receive(exchange.from_server[-1], 3.0)
     assert verdict is not None
     assert verdict.accepted

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ppp.config import LinkConfig
+from ppp.config import LinkConfig, Method
 from ppp.constants import ChapCode, Code, Protocol
 from ppp.events import LinkClosed, LinkOpened, NetworkOpened, Reason
 from ppp.frame import Frame
@@ -19,6 +19,8 @@ MRU, AUTH, MAGIC, PFC, ACFC = 1, 3, 5, 7, 8
 VJ, ADDRESS, DNS1, NBNS1, DNS2, NBNS2 = 2, 3, 129, 130, 131, 132
 CCP, IPV6CP, ACSCP = Protocol(0x80FD), Protocol(0x8057), Protocol(0x8235)
 REQUEST = Code.CONFIGURE_REQUEST
+
+WITHOUT_EAP = (Method.MS_CHAP_V2, Method.CHAP_MD5, Method.PAP)
 
 ZERO = "00000000"
 ASSIGNED, OWN, DNS = "0a09000a", "0a090001", "0a090035"
@@ -138,7 +140,7 @@ def test_windows_with_a_wrong_password() -> None:
 
 
 def test_windows_that_may_only_use_eap() -> None:
-    server = Server()
+    server = Server(LinkConfig(methods=WITHOUT_EAP))
     sent = server.start()
     for _ in range(3):
         (sent,) = server.give(nak(sent, (AUTH, "c227")))

@@ -1,10 +1,13 @@
 """The link as a whole: phases, logins of both roles, how it ends. RFC 1661 section 3."""
 
+from dataclasses import astuple
+
 import pytest
 from scapy.layers.inet import IP, UDP
 
-from ppp import Credentials, Link, LinkConfig, Method
+from ppp import Credentials, EapMethod, Link, LinkConfig, Method
 from ppp.constants import ChapCode, Code, Protocol
+from ppp.eap_peer import EapPeer
 from ppp.events import (
     Authenticated,
     AuthenticationRequested,
@@ -16,6 +19,7 @@ from ppp.events import (
 )
 from ppp.frame import Frame
 from ppp.link import Phase
+from ppp.packet import Packet
 from tests.support.ppp import (
     ASSIGNMENT,
     CREDENTIALS,
@@ -138,6 +142,42 @@ def test_a_peer_that_does_not_authenticate_is_closed() -> None:
     closed = server.events[-1]
     assert isinstance(closed, LinkClosed)
     assert closed.reason is Reason.AUTHENTICATION_TIMED_OUT
+
+
+def test_a_peer_that_does_not_confirm_the_success_of_eap_is_closed() -> None:
+    config = LinkConfig(
+        methods=(Method.EAP,), authentication_timeout=30, echo_interval=0, max_terminate=1
+    )
+    server = Server(config)
+    said = server.open_lcp()
+    responses: list[Packet] = []
+    peer = EapPeer(CREDENTIALS, entropy(2), responses.append)
+    for _ in range(2):
+        (request,) = said
+        peer.receive(Packet(*request[1:]), 0.0)
+        said = server.give(Sent(Protocol.EAP, *astuple(responses[-1])))
+    (success,) = said
+    assert b"S=" in success.data
+    assert set(server.wait(29.9)) == {success}, "no IPCP, nor the Success of EAP"
+    assert Authenticated(NAME) not in server.events
+    (terminate,) = server.wait(0.2)
+    assert terminate.code == Code.TERMINATE_REQUEST
+    server.wait(10)
+    closed = server.events[-1]
+    assert isinstance(closed, LinkClosed)
+    assert closed.reason is Reason.AUTHENTICATION_TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LinkConfig(methods=(Method.EAP,), eap_methods=()),
+        LinkConfig(methods=(Method.EAP,), eap_methods=(EapMethod.TLS,)),
+    ],
+)
+def test_eap_without_a_method_is_our_own_mistake(config: LinkConfig) -> None:
+    with pytest.raises(LocalError):
+        Server(config)
 
 
 def test_another_try_is_granted_and_has_its_time() -> None:

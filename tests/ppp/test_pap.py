@@ -46,14 +46,14 @@ def test_broken_requests(data: bytes) -> None:
 def test_success() -> None:
     end, sent = authenticator()
     assert end.receive(request(0), 0.0) == PapProof("alice", b"wonderland")
-    end.succeed(b"")
+    end.succeed(b"", 0.0)
     assert sent == [Packet(PapCode.AUTHENTICATE_ACK, 0, b"\0")]
 
 
 def test_failure_is_final() -> None:
     end, sent = authenticator()
     end.receive(request(3), 0.0)
-    assert not end.fail(691, "no")
+    assert not end.fail(691, "no", 0.0)
     assert sent == [Packet(PapCode.AUTHENTICATE_NAK, 3, b"\x02no")]
 
 
@@ -62,14 +62,14 @@ def test_one_proof_at_a_time_and_the_answer_goes_to_the_latest_repetition() -> N
     assert end.receive(request(1), 0.0)
     assert end.receive(request(2), 3.0) is None
     assert sent == []
-    end.succeed(b"")
+    end.succeed(b"", 0.0)
     assert sent == [Packet(PapCode.AUTHENTICATE_ACK, 2, b"\0")]
 
 
 def test_repetitions_get_the_same_answer_whatever_they_say() -> None:
     end, sent = authenticator()
     end.receive(request(1), 0.0)
-    end.succeed(b"")
+    end.succeed(b"", 0.0)
     assert end.receive(request(9, b"\x01x\x01y"), 0.0) is None
     end.repeat()
     assert sent[1:] == [Packet(PapCode.AUTHENTICATE_ACK, 9, b"\0")] * 2

@@ -1,8 +1,10 @@
 """What proves that a peer knows a password, and what does not."""
 
+from hashlib import sha1
+
 import pytest
 
-from ppp.mschapv2 import generate_nt_response, nt_password_hash
+from ppp.mschapv2 import challenge_response, generate_nt_response, nt_password_hash
 from ppp.proofs import ChapMd5Proof, MsChapV2Proof, PapProof, Proof, chap_md5_response, decode_name
 
 PASSWORD = "pässword"
@@ -56,6 +58,29 @@ def test_the_domain_is_not_hashed() -> None:
     prefixed = MsChapV2Proof("CORP\\alice", CHALLENGE, PEER_CHALLENGE, plain.nt_response)
     assert prefixed.verify(PASSWORD, None) == plain.verify(PASSWORD, None)
     assert prefixed.name == "CORP\\alice"
+
+
+@pytest.mark.parametrize(
+    ("sent", "hashed"),
+    [
+        ("alice", "alice"),
+        ("alice@corp.example.com", "alice@corp.example.com"),
+        ("CORP\\alice", "alice"),
+        ("CORP\\alice@corp.example.com", "alice@corp.example.com"),
+        ("A\\B\\alice", "alice"),
+        ("\\alice", "alice"),
+        ("corp/alice", "corp/alice"),
+        ("Alice", "Alice"),
+    ],
+)
+def test_what_of_a_name_is_hashed(sent: str, hashed: str) -> None:
+    """RFC 2759 section 8.2: the name without the domain before it, as the user typed it."""
+    digest = sha1(PEER_CHALLENGE + CHALLENGE + hashed.encode()).digest()[:8]
+    response = challenge_response(digest, nt_password_hash(PASSWORD))
+    assert MsChapV2Proof(sent, CHALLENGE, PEER_CHALLENGE, response).verify(PASSWORD, None)
+    lower = sha1(PEER_CHALLENGE + CHALLENGE + hashed.swapcase().encode()).digest()[:8]
+    response = challenge_response(lower, nt_password_hash(PASSWORD))
+    assert not MsChapV2Proof(sent, CHALLENGE, PEER_CHALLENGE, response).verify(PASSWORD, None)
 
 
 def test_another_name_does_not_verify() -> None:

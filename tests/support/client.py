@@ -32,6 +32,8 @@ IKE_PORT, NATT_PORT, L2TP_PORT = 500, 4500, 1701
 PATIENT = (1.0, 1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 4.0, 8.0, 8.0)
 """The pauses of a client that does not give up on a network which loses every third answer."""
 
+PPP_IPV6 = b"\xff\x03\x00\x57"
+
 EVERYWHERE = (IPv4Network("0.0.0.0/0"),)
 
 
@@ -106,6 +108,7 @@ class ClientHost:
         credentials: Credentials,
         entropy: Entropy,
         host_name: str = "laptop",
+        ipv6: bool = False,
     ) -> None:
         self.state = ClientState.IDLE
         self.why = ""
@@ -121,7 +124,9 @@ class ClientHost:
         self.peers = Peers(self.tables)
         self.forwarder = Forwarder(self.tables, self)
         self.lac = Lac(L2tpConfig(host_name=host_name, max_retransmissions=8), entropy)
-        self._link_config = LinkConfig(credentials=credentials, max_configure=20)
+        self.identifier = bytes(8)
+        """Our interface identifier, once IPV6CP is open."""
+        self._link_config = LinkConfig(credentials=credentials, max_configure=20, ipv6=ipv6)
         self.link: Link | None = None
         self._opened: l2tp.SessionOpened | None = None
         self._tunnel: int | None = None
@@ -142,6 +147,12 @@ class ClientHost:
 
     def send(self, packet: bytes) -> None:
         self.forwarder.receive_inner(packet)
+
+    def send_ipv6(self, packet: bytes) -> None:
+        """Send an IPv6 packet, whether the server wants it or not."""
+        if self._opened is not None:
+            self.lac.send(self._opened.session, PPP_IPV6 + packet)
+            self._settle(self._now)
 
     # Host
 
@@ -253,6 +264,8 @@ class ClientHost:
             case l2tp.FrameReceived():
                 if self.link is not None:
                     self.link.receive(event.frame, now)
+                if event.frame.startswith(PPP_IPV6):
+                    self.inner.append(event.frame[len(PPP_IPV6) :])
             case l2tp.SessionClosed():
                 if self.link is not None:
                     self.link.lower_down(now)
@@ -266,6 +279,8 @@ class ClientHost:
         match event:
             case ppp.NetworkOpened():
                 self._open(event, now)
+            case ppp.Ipv6Opened():
+                self.identifier = event.local
             case ppp.LinkClosed():
                 failed = event.reason is ppp.Reason.AUTHENTICATION_FAILED
                 self._end(ClientState.FAILED if failed else ClientState.CLOSED, event.why)

@@ -24,6 +24,7 @@ from tests.support.native.profile import Profile
 from tests.support.simulation import Link, Nat, Simulation
 
 SERVER = "203.0.113.1"
+SERVER6 = "2001:db8:ffff::1"
 PSK = b"a long and random pre-shared key"
 PASSWORD = "correct horse"
 INNER_SERVER = "192.168.1.10"
@@ -99,7 +100,7 @@ class Lab:
         self.simulation = Simulation(seed, link)
         settings = configuration(proposals=proposals)
         self.server = ServerHost(settings, self.simulation.entropy())
-        self.simulation.add(self.server, SERVER)
+        self.simulation.add(self.server, SERVER, also=SERVER6)
 
     def client(
         self,
@@ -110,15 +111,20 @@ class Lab:
         password: str = PASSWORD,
         host_name: str = "laptop",
         prepare: Callable[[ClientHost], None] = lambda client: None,
+        ipv6: bool = False,
     ) -> ClientHost:
-        """Put a client that wants to log in at an address, `prepare` it, and let it begin."""
+        """Put a client that wants to log in at an address, `prepare` it, and let it begin.
+
+        One with an IPv6 address dials that of the server; `ipv6` is for inside of the tunnel.
+        """
         client = ClientHost(
             host,
-            SERVER,
+            SERVER6 if ":" in host else SERVER,
             psk,
             Credentials(name, password),
             self.simulation.entropy(),
             host_name=host_name,
+            ipv6=ipv6,
         )
         prepare(client)
         self.simulation.add(client, host, nat)

@@ -88,9 +88,14 @@ class Simulation:
         self._queue: list[tuple[float, int, Wire]] = []
         self._turn = 0
 
-    def add(self, host: Host, address: str, nat: Nat | None = None) -> None:
-        """Put a host at `address`: on the public network, or on the inner side of `nat`."""
+    def add(self, host: Host, address: str, nat: Nat | None = None, also: str = "") -> None:
+        """Put a host at `address`: on the public network, or on the inner side of `nat`.
+
+        On the public network it may have an address of the other kind `also`.
+        """
         self._hosts.append(host)
+        if also:
+            self._public[also] = host
         if nat is None:
             self._public[address] = host
         else:

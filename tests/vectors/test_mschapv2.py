@@ -15,12 +15,15 @@ from ppp.md4 import md4
 from ppp.mschapv2 import (
     challenge_hash,
     challenge_response,
+    decrypt_pw_block,
     generate_authenticator_response,
     generate_nt_response,
     nt_password_hash,
+    nt_password_hash_encrypted_with_block,
 )
 from ppp.proofs import MsChapV2Proof
 from tests.support.vectors import load, octets
+from wire import DecodeError
 
 CASE: dict[str, Any] = load("rfc2759_3079_mschapv2_mppe.json")
 NAME = CASE["username"].encode()
@@ -61,6 +64,17 @@ def test_parity_of_des_keys_does_not_matter() -> None:
     bits = "".join(f"{octet:08b}"[:7] for octet in corrected)
     assert int(bits, 2).to_bytes(7, "big") == raw
     assert nt_password_hash("MyPw").hex() == "fc156af7edcd6c0edde3337d427f4eac"
+
+
+@pytest.mark.parametrize("case", load("impacket_password_change.json")["cases"])
+def test_change_of_password(case: dict[str, str]) -> None:
+    """RFC 2759 sections 8.9 to 8.13, in which the RFC itself has no example."""
+    block, encrypted_hash = octets(case, "encrypted_password", "encrypted_hash")
+    old, new = nt_password_hash(case["old"]), nt_password_hash(case["new"])
+    assert decrypt_pw_block(block, old) == case["new"]
+    assert nt_password_hash_encrypted_with_block(old, new) == encrypted_hash
+    with pytest.raises(DecodeError):
+        decrypt_pw_block(block, new)
 
 
 @pytest.mark.parametrize("strength", CASE["mppe"])

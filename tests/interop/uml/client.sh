@@ -1,7 +1,7 @@
 #!/bin/sh
-# client.sh up|down: the VPN client of a lab machine: IKE by strongSwan or libreswan, xl2tpd, pppd.
+# client.sh up|ike|down: the VPN client of a lab machine: IKE by strongSwan or libreswan, xl2tpd, pppd.
 #
-# `up` ends with interface, address, gateway and dns as lines NAME=VALUE; or with exit status 1 and
+# `ike` brings up no more than IPsec. `up` ends with interface, address, gateway and dns as lines NAME=VALUE; or with exit status 1 and
 # the line stage=STAGE. Logs: /run/log/{ike,xl2tpd,pppd}.log.
 #
 # Environment: CLIENT (strongswan or libreswan), ADDRESS (own), SERVER, PSK, LOGIN, PASSWORD, and
@@ -14,6 +14,7 @@
 : "${IKE_LIFETIME=8h}" "${SA_LIFETIME=1h}" "${REKEY_MARGIN=9m}"
 : "${IKE_LOG=1}" # strongSwan's log level for IKE; at 4 it tells the keys
 : "${IPSEC=yes}" # no: L2TP in clear text
+: "${IPV6=no}" # yes: pppd asks for IPv6 too
 : "${PATIENCE=15}" # seconds that each stage may take
 
 LOGS=/run/log
@@ -171,7 +172,7 @@ l2tp_start() {
 			noccp
 			nobsdcomp
 			nodeflate
-			noipv6
+			$([ "$IPV6" = yes ] && echo +ipv6 || echo noipv6)
 			noipdefault
 			nodefaultroute
 			ipcp-accept-local
@@ -238,17 +239,27 @@ down() {
 	ip xfrm policy flush
 }
 
-case $1 in
-up)
+fresh() {
 	down
 	rm -f $LOGS/*
 	touch $LOGS/ike.log $LOGS/xl2tpd.log $LOGS/pppd.log
+}
+
+case $1 in
+up)
+	fresh
 	[ $IPSEC = no ] || "${CLIENT}_start"
 	l2tp_start
 	ping -c 1 -W 1 "$SERVER" >/dev/null # so that ARP takes no part
 	[ $IPSEC = no ] || "${CLIENT}_up" || failed ike
 	l2tp_up
 	cat /run/up
+	;;
+ike)
+	fresh
+	"${CLIENT}_start"
+	ping -c 1 -W 1 "$SERVER" >/dev/null
+	"${CLIENT}_up" || failed ike
 	;;
 down) down ;;
 esac
