@@ -10,6 +10,7 @@ identity alone; but behind NAT that is a private address, and the neighbours hav
 
 from typing import Final
 
+from ipsec.algorithms import EspAlgorithms
 from ipsec.checks import known
 from ipsec.constants import IKE_PORT, PayloadType, ProtocolId
 from ipsec.context import Context, Timer
@@ -59,12 +60,14 @@ LOWEST_SPI: Final = 256
 class Peer:
     """One client and its SAs, the newest last, pairs by inbound SPI. `id` is never used again.
 
-    `lingering` are ISAKMP SAs that the peer has deleted a moment ago.
+    `lingering` are ISAKMP SAs that the peer has deleted a moment ago. `icv_lengths` are those
+    that its packets were found to have, by algorithm.
     """
 
     __slots__ = (
         "algorithms",
         "client",
+        "icv_lengths",
         "id",
         "identity",
         "isakmp_sas",
@@ -81,6 +84,7 @@ class Peer:
         self.algorithms = f"{sa.suite}, {sa.nat}"
         self.client = sa.extensions.client
         self.liveness = liveness
+        self.icv_lengths: dict[EspAlgorithms, int] = {}
         self.isakmp_sas: list[IsakmpSa] = []
         self.lingering: list[IsakmpSa] = []
         self.pairs: dict[int, SaPair] = {}
@@ -257,6 +261,10 @@ class Peers:
 
     def install(self, pair: SaPair, peer: Peer, now: float) -> None:
         """Take in what a quick mode agreed on."""
+        icv_length = peer.icv_lengths.get(pair.inbound.algorithms)
+        if icv_length is not None:
+            pair.inbound.truncate(icv_length)
+            pair.outbound.truncate(icv_length)
         peer.pairs[pair.spi] = pair
         self.by_spi[pair.spi] = pair, peer
         grace = 0.0 if pair.initiator else GRACE
@@ -282,6 +290,14 @@ class Peers:
         )
         if len(peer.pairs) > MAX_PAIRS:
             self.delete_pair(next(iter(peer.pairs.values())), Why.SURPLUS)
+
+    def used(self, pair: SaPair) -> None:
+        """Take note of how the peer truncates, which its first packet on the pair has shown."""
+        algorithms, icv_length = pair.inbound.algorithms, pair.inbound.icv_length
+        if pair.outbound.icv_length != icv_length:
+            pair.outbound.truncate(icv_length)
+        if pair.spi in self.by_spi and len(algorithms.icv_lengths) > 1:
+            pair.sa.peer.icv_lengths[algorithms] = icv_length
 
     def confirm(self, pair: SaPair) -> None:
         """Take note that the peer has both SAs of a pair, if that is news."""

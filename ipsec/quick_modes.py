@@ -77,6 +77,7 @@ class QuickModes:
 
     def used(self, pair: SaPair) -> None:
         """Take note that a packet came in on a pair: the peer has message 2."""
+        self._peers.used(pair)
         if pair.confirmed:
             return
         for mode in pair.sa.quick_modes.values():

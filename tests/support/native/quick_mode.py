@@ -61,6 +61,7 @@ class QuickMode:
         variant = main.variant if main.nat.found else None
         mode = EncapsulationMode.TRANSPORT if variant is None else variant.udp_transport
         self._offer = phase2.offer(mode, self._spi)
+        self._draft_icv = phase2.draft_icv
         local, peer = main.path.local.host, main.path.peer.host
         self._identities = [
             Identification.of_address(local, PROTOCOL_UDP, port).build(),
@@ -137,12 +138,12 @@ class QuickMode:
             return algorithms.split(octets)
 
         ours, theirs = int.from_bytes(self._spi), int.from_bytes(answer.spi)
-        return SaPair(
-            InboundSa(ours, algorithms, *keys_of(self._spi)),
-            OutboundSa(theirs, algorithms, *keys_of(answer.spi), self._entropy),
-            bool(self._nat_oa),
-            algorithms,
-        )
+        inbound = InboundSa(ours, algorithms, *keys_of(self._spi))
+        outbound = OutboundSa(theirs, algorithms, *keys_of(answer.spi), self._entropy)
+        if self._draft_icv:
+            inbound.truncate(algorithms.icv_lengths[-1])
+            outbound.truncate(algorithms.icv_lengths[-1])
+        return SaPair(inbound, outbound, bool(self._nat_oa), algorithms)
 
     def _seal(self, digest: bytes, content: Payloads) -> bytes:
         message, self._iv = self.main.protection.seal(
