@@ -18,6 +18,10 @@ from ipsec.sa_pair import SaPair
 QUICK_MODE: Final = "quick mode"
 """The stage that events name."""
 
+ANSWER_PAUSES: Final = (4.0, 4.0, 8.0, 8.0, 8.0)
+"""Seconds before each resending of message 2. It is for the initiator to ask again, which gets
+the answer again; ours is for a message 3 that was lost, and must not outrun a slow client."""
+
 _ERRORS: Final = range(1, NotifyType.CONNECTED)
 """Notify types that are errors (RFC 2408 section 3.14.1)."""
 
@@ -125,7 +129,7 @@ class QuickModes:
     def _go_on(self, mode: QuickMode, answer: bytes | None, path: Path, now: float) -> None:
         peer, pair = mode.sa.peer, mode.pair
         if mode.state is State.ANSWERED and answer is not None:
-            self._context.request(mode, answer, path, now)
+            self._context.request(mode, answer, path, now, ANSWER_PAUSES)
         else:
             self._context.answered(mode)
             if answer is not None:
