@@ -23,7 +23,7 @@ _HEADER: Final = Struct("!II")
 _MINIMUM_TRAILER: Final = 2
 """Pad length and next header (RFC 4303 sections 2.5 and 2.6)."""
 
-_LAST_SEQUENCE: Final = 0xFFFFFFFF
+LAST_SEQUENCE: Final = 0xFFFFFFFF
 _DUMMY: Final = 59
 """Next header of traffic that is there to be discarded (RFC 4303 section 2.6)."""
 
@@ -232,7 +232,7 @@ class OutboundSa:
     def seal(self, payload: Octets) -> bytes:
         """Return the packet from SPI to ICV. Raises SequenceExhausted, and then for ever."""
         sequence = self.sequence + 1
-        if sequence > _LAST_SEQUENCE:
+        if sequence > LAST_SEQUENCE:
             raise SequenceExhausted(f"SPI {self.spi:08x}")
         trailer = self._trailers[-(len(payload) + _MINIMUM_TRAILER) % self._alignment]
         self.sequence = sequence

@@ -101,11 +101,16 @@ class SaConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class SaDeleted:
-    """Both SAs of the pair are gone."""
+    """Both SAs of the pair are gone.
+
+    If it was the last of a client that should have renewed it, `unrenewed` says what became of
+    our attempt to do so; else it is empty.
+    """
 
     peer: int
     inbound_spi: int
     why: Why
+    unrenewed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Informational:
             numbers = {int.from_bytes(spi, "big") for spi in spis}
             for pair in [pair for pair in peer.pairs.values() if pair.outbound.spi in numbers]:
                 self._peers.remove_pair(pair, Why.DELETED_BY_PEER)
-                if pair.initiator:
+                if peer.dialled:
                     self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RECALL)
         elif delete.protocol == ProtocolId.ISAKMP:
             for sa in [sa for sa in peer.isakmp_sas if sa.spi in spis]:

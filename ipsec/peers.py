@@ -39,7 +39,12 @@ MAX_PAIRS: Final = 16
 """Of one peer. A client that renews its SAs has two of each for a while."""
 
 RENEWAL: Final = 0.85
-"""The part of its lifetime after which an SA is renewed by who initiated it."""
+"""The part of its lifetime after which an SA is renewed by who called the other."""
+
+LATE_RENEWAL: Final = 0.95
+SPREAD: Final = 0.02
+"""The same for the pairs of a client that has not done so by then, and how much later it may
+become at random, lest all do it at once that have logged in at once."""
 
 VOLUME_INTERVAL: Final = 10.0
 """Seconds between looks at how much the SAs have carried."""
@@ -53,6 +58,8 @@ GRACE: Final = 60.0
 of answers: those that the peer began, whose clock started later and who is the one to end them;
 ISAKMP SAs that were renewed; and pairs that have carried all that they may."""
 
+_ENDS: Final = (Why.EXPIRED, Why.DELETED_BY_PEER)
+
 LOWEST_SPI: Final = 256
 """RFC 4303 section 2.1: those below are reserved."""
 
@@ -61,12 +68,14 @@ class Peer:
     """One client and its SAs, the newest last, pairs by inbound SPI. `id` is never used again.
 
     `lingering` are ISAKMP SAs that the peer has deleted a moment ago. `icv_lengths` are those
-    that its packets were found to have, by algorithm.
+    that its packets were found to have, by algorithm. `dialled` says that we called the peer, so
+    that renewing SAs is for us; else it is a client. `refusal` is why one did not let us.
     """
 
     __slots__ = (
         "algorithms",
         "client",
+        "dialled",
         "icv_lengths",
         "id",
         "identity",
@@ -75,6 +84,7 @@ class Peer:
         "liveness",
         "pairs",
         "path",
+        "refusal",
     )
 
     def __init__(self, number: int, path: Path, sa: IsakmpSa, liveness: Liveness) -> None:
@@ -83,6 +93,8 @@ class Peer:
         self.identity = sa.identity
         self.algorithms = f"{sa.suite}, {sa.nat}"
         self.client = sa.extensions.client
+        self.dialled = sa.initiator
+        self.refusal = ""
         self.liveness = liveness
         self.icv_lengths: dict[EspAlgorithms, int] = {}
         self.isakmp_sas: list[IsakmpSa] = []
@@ -269,8 +281,10 @@ class Peers:
         self.by_spi[pair.spi] = pair, peer
         grace = 0.0 if pair.initiator else GRACE
         self._context.deadlines.set((Timer.ESP_END, pair), now + pair.seconds + grace)
-        if pair.initiator:
-            self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RENEWAL * pair.seconds)
+        due = RENEWAL
+        if not peer.dialled:
+            due = LATE_RENEWAL + SPREAD * self._context.entropy(1)[0] / 256
+        self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + due * pair.seconds)
         if (Timer.VOLUME, None) not in self._context.deadlines:
             self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
         self._context.tell(
@@ -310,6 +324,14 @@ class Peers:
         end = self._context.deadlines.get((Timer.ESP_END, pair))
         if end is not None and end > now + GRACE:
             self._context.deadlines.set((Timer.ESP_END, pair), now + GRACE)
+            self.hasten(pair, now)
+
+    def hasten(self, pair: SaPair, now: float) -> None:
+        """Renew a pair soon, if it is not renewed by then."""
+        soon = now + VOLUME_INTERVAL
+        due = self._context.deadlines.get((Timer.ESP_RENEWAL, pair))
+        if due is not None and due > soon:
+            self._context.deadlines.set((Timer.ESP_RENEWAL, pair), soon)
 
     def remove_pair(self, pair: SaPair, why: Why) -> None:
         """Forget a pair."""
@@ -319,7 +341,13 @@ class Peers:
         self._context.deadlines.clear((Timer.ESP_RENEWAL, pair))
         if not self.by_spi:
             self._context.deadlines.clear((Timer.VOLUME, None))
-        self._context.tell(SaDeleted(peer.id, pair.spi, why))
+        unrenewed = ""
+        if not (peer.pairs or peer.dialled) and pair.confirmed and why in _ENDS:
+            if pair.tries:
+                unrenewed = peer.refusal or "no answer yet"
+            elif why is Why.EXPIRED:
+                unrenewed = "there was no ISAKMP SA to do so"
+        self._context.tell(SaDeleted(peer.id, pair.spi, why, unrenewed))
 
     def delete_pair(self, pair: SaPair, why: Why) -> None:
         """Tell the peer of the end of a pair, if it can be told, and forget it."""

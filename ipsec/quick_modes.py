@@ -9,6 +9,7 @@ from ipsec.events import EspOffered, NegotiationFailed, Why
 from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload
+from ipsec.offers import EspOffer
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification
 from ipsec.peers import Peer, Peers
@@ -36,17 +37,18 @@ class QuickModes:
         self._peers = peers
 
     def start(self, sa: IsakmpSa, now: float, renewed: SaPair | None = None) -> None:
-        """Begin a quick mode: for L2TP, or for the traffic of the pair that is to be renewed."""
+        """Begin a quick mode: for L2TP, or for another pair like the one to be renewed."""
         context, path = self._context, sa.peer.path
         if renewed is None:
             port = context.config.l2tp_port
             ours = Identification.of_address(path.local.host, PROTOCOL_UDP, port)
             theirs = Identification.of_address(path.peer.host, PROTOCOL_UDP, L2TP_PORT)
+            offers: tuple[EspOffer, ...] = ()
         else:
-            ours, theirs = renewed.ours, renewed.theirs
+            ours, theirs, offers = renewed.ours, renewed.theirs, (renewed.offer,)
         message_id = sa.new_message_id(context.entropy)
         mode = self._make(sa, message_id)
-        first = mode.start(path, ours, theirs)
+        first = mode.start(path, ours, theirs, offers)
         self._keep(sa, mode)
         context.request(mode, first, path, now)
 
@@ -89,24 +91,25 @@ class QuickModes:
                 self._context.answered(mode)
         self._peers.confirm(pair)
 
-    def is_offering(self, peer: Peer) -> bool:
-        """Say whether a quick mode of ours waits for the answer of a peer."""
+    def is_under_way(self, peer: Peer) -> bool:
+        """Say whether a quick mode waits for an answer of a peer, whoever began it."""
         modes = (mode for sa in peer.isakmp_sas for mode in sa.quick_modes.values())
-        return any(mode.state is State.OFFERED for mode in modes)
+        return any(mode in self._context.requests for mode in modes)
 
     def unanswered(self, mode: QuickMode) -> None:
         """Give up sending a message that gets no answer.
 
         An initiator's quick mode is over, and with it the ISAKMP SA: the peer may have deleted
-        that. A responder cannot know whether the initiator has got message 2 and message 3 was
-        lost, so the pair stays, and is confirmed when it is used.
+        that. Not so with a client, which may just not want to be asked. A responder cannot know
+        whether the initiator has got message 2 and message 3 was lost, so the pair stays, and is
+        confirmed when it is used.
         """
         why = f"no answer to {mode.state.value}"
         if not mode.initiator:
             self._tell_failure(mode, why, "", timed_out=True)
             return
         self._fail(mode, why, "")
-        if mode.sa in mode.sa.peer.isakmp_sas:
+        if mode.sa.peer.dialled and mode.sa in mode.sa.peer.isakmp_sas:
             self._peers.delete_isakmp_sa(mode.sa)
 
     def refused(self, sa: IsakmpSa, notification: Notification) -> None:
@@ -159,6 +162,9 @@ class QuickModes:
         mode.state = State.FAILED
         peer = mode.sa.peer
         self._context.answered(mode)
+        if mode.initiator and not peer.dialled:
+            peer.refusal = why
+            return
         self._tell_failure(mode, why, hint)
         if mode.initiator and not peer.pairs:
             self._peers.close(peer, Why.NEGOTIATION_FAILED, tell_peer=True)

@@ -225,7 +225,7 @@ class Gateway:
                     self.attempts.of(event.peer).reach(Reached.TUNNEL)
                     self._note(Stage.IPSEC, f"SA established, {known.algorithms}", known)
             case ike.SaDeleted():
-                self.peers.uninstall(event.peer, event.inbound_spi)
+                self._on_sa_deleted(event, now)
             case ike.PathChanged():
                 self.peers.move(event.peer, event.path)
                 self.attempts.moved(event)
@@ -235,6 +235,13 @@ class Gateway:
                 noted = self.attempts.failed(event, now)
                 if noted is not None and self._refusals.admits(event.path.peer.host, now):
                     self._tell(noted)
+
+    def _on_sa_deleted(self, event: ike.SaDeleted, now: float) -> None:
+        self.peers.uninstall(event.peer, event.inbound_spi)
+        peer = self.peers.get(event.peer)
+        if event.unrenewed and peer is not None and peer.tunnels:
+            text = f"the client did not renew its ESP SAs, nor could we: {event.unrenewed}"
+            self._note(Stage.IPSEC, text, peer, mending.NOT_RENEWED)
 
     def _on_peer_closed(self, event: ike.PeerClosed, now: float) -> None:
         """RFC 3193 section 3.1: L2TP hears of it when IKE loses a peer."""

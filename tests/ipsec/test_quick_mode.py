@@ -243,7 +243,7 @@ def test_pfs_without_a_key_and_with_a_bad_one() -> None:
         ([Payload(PayloadType.KE, bytes(64))], NotifyType.INVALID_KEY_INFORMATION),
     ):
         mode = caller.quick_mode()
-        sa = Payload(PayloadType.SA, mode._offers().build())
+        sa = Payload(PayloadType.SA, mode._propose(mode._usual_offers()).build())
         payloads = [sa, Payload(PayloadType.NONCE, bytes(16)), *key]
         (answer,) = caller.send(mode._seal(payloads, mode._hash_1))
         body = caller.open(answer).the(PayloadType.NOTIFY)
