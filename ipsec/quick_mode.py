@@ -284,7 +284,8 @@ class QuickMode:
             raise DecodeError(f"{len(self._identities)} client identifiers")
         theirs, ours = (Identification.parse(Reader(body)) for body in self._identities)
         protocols = {theirs.protocol, ours.protocol}
-        if not protocols <= {0, PROTOCOL_UDP} or ours.port not in (0, L2TP_PORT):
+        ports = 0, L2TP_PORT, self._config.l2tp_port
+        if not protocols <= {0, PROTOCOL_UDP} or ours.port not in ports:
             raise NotifyError(
                 NotifyType.INVALID_ID_INFORMATION,
                 f"SAs for {theirs} and {ours} are wanted, which is not L2TP",
