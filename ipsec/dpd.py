@@ -47,8 +47,12 @@ class Liveness:
 
     def ask(self, spi: bytes) -> Payload:
         """Return the next question, under the ISAKMP SA that `spi` names."""
-        self._sequence += 1
         self.unanswered += 1
+        return self.question(spi)
+
+    def question(self, spi: bytes) -> Payload:
+        """Return a question that need not be answered: it is asked where the peer may not be."""
+        self._sequence += 1
         return _payload(NotifyType.R_U_THERE, spi, _sequence_octets(self._sequence))
 
     def accept(self, notification: Notification) -> bool:

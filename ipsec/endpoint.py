@@ -23,7 +23,8 @@ from ipsec.main_mode import MainMode
 from ipsec.main_modes import MainModes
 from ipsec.message import NO_COOKIE, Cookies, parse_message
 from ipsec.path import Address, Datagram, Path
-from ipsec.peers import Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import Peers
 from ipsec.quick_mode import QuickMode
 from ipsec.quick_modes import QuickModes
 from ipsec.renewals import Renewals

@@ -19,6 +19,7 @@ class Why(Enum):
     SURPLUS = "more SAs than one peer may have"
     INITIAL_CONTACT = "the peer started anew (INITIAL-CONTACT)"
     DEAD = "the peer no longer answers"
+    JOINED = "the peer is one that was there before, at another port"
     NEGOTIATION_FAILED = "no SA was agreed"
 
 

@@ -17,7 +17,8 @@ from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload, Payloads
 from ipsec.payloads import Delete, Notification, read_notifications
-from ipsec.peers import Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import Peers
 from ipsec.quick_modes import QuickModes
 from wire import Reader
 

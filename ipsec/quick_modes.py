@@ -12,7 +12,8 @@ from ipsec.message import Payload
 from ipsec.offers import EspOffer
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification
-from ipsec.peers import Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import Peers
 from ipsec.quick_mode import QuickMode, State
 from ipsec.sa_pair import SaPair
 

@@ -25,7 +25,8 @@ from ipsec.context import Context, Timer
 from ipsec.events import Why
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.main_modes import MainModes
-from ipsec.peers import LATE_RENEWAL, RENEWAL, VOLUME_INTERVAL, Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import LATE_RENEWAL, RENEWAL, VOLUME_INTERVAL, Peers
 from ipsec.quick_modes import QuickModes
 from ipsec.sa_pair import SaPair
 

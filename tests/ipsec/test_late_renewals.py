@@ -19,7 +19,8 @@ from ipsec.esp import LAST_SEQUENCE
 from ipsec.events import NegotiationFailed, PeerClosed, SaDeleted, SaInstalled, Why
 from ipsec.message import Payload
 from ipsec.payloads import Delete, Notification
-from ipsec.peers import GRACE, LATE_RENEWAL, SPREAD, VOLUME_INTERVAL, Peer
+from ipsec.peer import Peer
+from ipsec.peers import GRACE, LATE_RENEWAL, SPREAD, VOLUME_INTERVAL
 from ipsec.sa_pair import SaPair
 from tests.support.caller import Caller
 from tests.support.ike import IkeHost, Pair, config

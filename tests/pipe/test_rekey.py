@@ -8,7 +8,8 @@ from scapy.layers.inet import ICMP, IP
 
 from ipsec.context import Timer
 from ipsec.events import Why
-from ipsec.peers import GRACE, Peer
+from ipsec.peer import Peer
+from ipsec.peers import GRACE
 from l2gate.forwarder import Drop
 from l2gate.gateway import DRAINING
 from tests.support.client import ClientHost, ClientState
@@ -265,3 +266,26 @@ def test_a_client_that_lets_nobody_renew_ends_with_one_line_that_says_so() -> No
     (line,) = server.noted("did not renew")
     assert "there was no ISAKMP SA to do so" in str(line)
     assert line.trouble
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3, 1.0])
+def test_nat_moves_a_client_that_then_renews_before_it_says_anything_else(pause: float) -> None:
+    """Its old SAs speak for it: the server asks at the new place under them."""
+    session = Session(True, Link(delay=0.02, jitter=0.01), ike_lifetime=28800, esp_lifetime=28800)
+    client, simulation = session.client, session.lab.simulation
+    (nat,) = simulation._nat_of.values()
+    assert client.peer is not None
+    for _ in range(5):
+        old = session.peer_of(client).sending
+        nat.forget()
+        client.ike.rekey_ike(client.peer, simulation.now)
+        session.lab.run(1, lambda: len(session.peer_of(client).isakmp_sas) > 1)
+        session.lab.run(pause)
+        client.ike.rekey_esp(client.peer, simulation.now)
+        assert session.lab.run(5, lambda old=old: session.peer_of(client).sending is not old)  # type: ignore[misc]
+        session.lab.run(1)
+        assert session.run(2) == ([], [])
+    assert client.state is ClientState.UP, client.why
+    assert [line.attempt for line in session.lab.server.noted("closed")] == [2, 3, 4, 5, 6]
+    assert len(session.lab.server.gateway.peers) == 1
+    assert session.lab.server.gateway.forwarder.drops[Drop.FOREIGN_SESSION] == 0
