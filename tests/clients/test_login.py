@@ -11,6 +11,7 @@ from ppp.constants import Code
 from tests.support.client import ClientState
 from tests.support.lab import Lab, assert_passes_traffic, up
 from tests.support.native.client import NativeClient
+from tests.support.native.initiator import OLD_PAIR
 from tests.support.native.ppp import refused
 from tests.support.native.profile import Profile
 from tests.support.native.profiles import (
@@ -203,6 +204,30 @@ def test_a_session_outlives_its_keys(profile: Profile, behind_nat: bool) -> None
     assert len(client.ike.pairs) == 1
     assert len(lab.server.gateway.peers) == 1
     assert len(lab.server.gateway.tables.sas) == 1
+    assert client.refusals == []
+
+
+@direct_and_behind_nat
+@pytest.mark.parametrize("profile", PROFILES, ids=str)
+def test_who_does_not_heed_our_lifetime_has_its_keys_renewed(
+    profile: Profile, behind_nat: bool
+) -> None:
+    """Ours is 20 minutes; racoon ignores RESPONDER-LIFETIME [S], and some never renew."""
+    lab, (host, nat) = lab_for(profile), place(behind_nat)
+    context = lab.server.gateway.ike._context
+    context.config = replace(context.config, esp_lifetime=1200)
+    client = lab.native(profile, "u1", host, nat)
+    assert logged_in(lab, client)
+    first = client.ike.pairs[0]
+    for number in range(23):
+        lab.run(120)
+        assert_passes_traffic(lab, client, number)
+    lab.run(OLD_PAIR + 10)
+    assert up(client)
+    assert first not in client.ike.pairs
+    assert len(client.ike.pairs) == 1
+    assert len(lab.server.noted("SA established")) >= 3
+    assert client.ike.pairs[0].algorithms == first.algorithms
     assert client.refusals == []
 
 
