@@ -15,7 +15,7 @@ QUIET = config(dpd_interval=None)
 
 
 def act(pair: Pair, nat: Nat, action: str) -> None:
-    now = pair.simulation.now
+    now, lossy = pair.simulation.now, pair.simulation.link.loss > 0
     client: IkeHost = pair.client
     peer = next(iter(client.ike._peers.by_id.values()))
     server = next(iter(pair.server.ike._peers.by_id), 0)
@@ -30,7 +30,8 @@ def act(pair: Pair, nat: Nat, action: str) -> None:
                 client.ike.rekey_ike(peer.id, now)
             case "the client deletes its oldest pair" if len(pairs) > 1:
                 client.ike._peers.delete_pair(pairs[0], Why.CLOSED)
-            case "the client deletes its newest pair" if len(pairs) > 1:
+            # Nothing heals the loss of a Delete of the pair that we send on.
+            case "the client deletes its newest pair" if len(pairs) > 1 and not lossy:
                 client.ike._peers.delete_pair(pairs[-1], Why.CLOSED)
             case "the client deletes its oldest ISAKMP SA" if len(peer.isakmp_sas) > 1:
                 client.ike._peers.delete_isakmp_sa(peer.isakmp_sas[0])
