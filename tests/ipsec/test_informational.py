@@ -15,6 +15,7 @@ from ipsec.peers import GRACE, LINGER
 from ipsec.quick_mode import QuickMode
 from tests.support.caller import Caller, clear, rebuilt
 from tests.support.ike import Pair, config
+from tests.support.simulation import Link, Nat
 from wire import LocalError, Reader
 
 QUIET = config(dpd_interval=None)
@@ -239,6 +240,39 @@ def test_a_silent_peer_is_asked_and_then_given_up() -> None:
     caller.ike.handle_timeout(caller.now)
     assert caller.answers() == []
     assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_lossy_link_is_no_death(seed: int) -> None:
+    """A day on which the client says nothing of itself, and a fifth is lost each way."""
+    asking, nat = config(dpd_interval=20.0), Nat("203.0.113.9")
+    pair = Pair(QUIET, asking, nat, seed=seed)
+    pair.establish()
+    assert (1 - 0.8 * 0.8) ** dpd.TRIES < 1e-6
+    pair.simulation.link = Link(delay=0.05, jitter=0.1, loss=0.2)
+    most = 0
+    for _ in range(24 * 360):
+        pair.simulation.run(10.0)
+        (peer,) = pair.server.ike._peers.by_id.values()
+        most = max(most, peer.liveness.unanswered)
+    assert 4 <= most < dpd.TRIES
+
+
+def test_esp_in_the_midst_of_questions_is_an_answer() -> None:
+    caller, mode = connected(config(dpd_interval=20.0))
+    assert mode.pair is not None
+    server_side = caller.ike._peers.by_spi[inbound(caller)][0]
+    caller.now += 20.0
+    for _ in range(3):
+        for _ in range(dpd.TRIES - 1):
+            caller.ike.handle_timeout(caller.now)
+            question(caller)
+            caller.now += dpd.RETRY
+        server_side.inbound.open(mode.pair.outbound.seal(b"12345678"))
+        caller.ike.handle_timeout(caller.now)
+        assert caller.answers() == []
+        caller.now += 20.0
+    assert caller.events() == []
 
 
 def test_an_answer_makes_it_alive_again() -> None:

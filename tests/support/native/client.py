@@ -196,6 +196,8 @@ class NativeClient:
             return
         require(pair.encapsulated is encapsulated, "ESP in another encapsulation")
         datagram = pair.inbound.open(packet)
+        truncated_alike = pair.inbound.icv_length == pair.outbound.icv_length
+        require(truncated_alike, "an ICV of another length")
         source, destination, length = unpack_from("!HHH", datagram)
         require((source, destination) == (L2TP_PORT, self.port), "another UDP port")
         data = datagram[8:length]

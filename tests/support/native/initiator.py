@@ -10,6 +10,7 @@ from ipsec.payloads import Delete, read_notifications
 from ipsec.protection import hashed, verify_hash
 from tests.support.native.agenda import Agenda, require
 from tests.support.native.aggressive_mode import AggressiveMode
+from tests.support.native.answering import Answering
 from tests.support.native.main_mode import MainMode
 from tests.support.native.profile import Contact, Profile
 from tests.support.native.quick_mode import QuickMode, SaPair
@@ -52,6 +53,7 @@ class Initiator:
         self._client = client
         self._waiting: dict[object, bytes] = {}
         self._quick_modes: dict[int, QuickMode] = {}
+        self._answering: dict[int, Answering] = {}
         self._message_id = 0
         self._closed = False
 
@@ -135,8 +137,9 @@ class Initiator:
 
     def _receive_quick(self, raw: bytes, message_id: int) -> None:
         mode = self._quick_modes.get(message_id)
-        require(mode is not None, "Quick Mode that nobody began")
-        assert mode is not None
+        if mode is None:
+            self._answer_quick(raw, message_id)
+            return
         third = mode.receive(raw)
         if third is None or mode.pair is None:
             return
@@ -148,6 +151,25 @@ class Initiator:
         self._client.pair_ready(mode.pair)
         if self._phase2.renewal is not None:
             self._agenda.after(self._phase2.renewal, self._start_quick)
+
+    def _answer_quick(self, raw: bytes, message_id: int) -> None:
+        """Take a message of a quick mode that the server has begun."""
+        cookies = parse_message(raw)[0].cookies
+        main = next((one for one in self.mains if one.cookies == cookies), None)
+        require(main is not None and bool(self.pairs), "Quick Mode under no ISAKMP SA")
+        assert main is not None
+        mode = self._answering.get(message_id)
+        if mode is None:
+            own = QuickMode(self._phase2, main, message_id, b"", self._port, self._entropy)
+            mode = self._answering[message_id] = Answering(self._phase2, main, own, self._entropy)
+        before = mode.pair
+        answer = mode.receive(raw)
+        if answer is not None:
+            self._send(answer, main.path)
+        if mode.pair is not None and before is None:
+            for old in self.pairs:
+                self._agenda.after(OLD_PAIR, lambda pair=old: self._replace(pair))  # type: ignore[misc]
+            self.pairs.append(mode.pair)
 
     def _replace(self, pair: SaPair) -> None:
         if pair in self.pairs and not self._closed:

@@ -86,12 +86,15 @@ class Phase1:
 
 @dataclass(frozen=True)
 class Phase2:
-    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses."""
+    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses. With `draft_icv` the
+    client truncates HMAC-SHA2-256 to 96 bits.
+    """
 
     offer: Callable[[EncapsulationMode, bytes], SecurityAssociation]
     port: int | None = None
     pfs_group: int = 0
     renewal: float | None = None
+    draft_icv: bool = False
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,11 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
             server=ServerIdentity.ADDRESS,  # [R] for this racoon
             resend=(3.0,) * 10,
         ),
-        phase2=Phase2(transforms(clients.racoon_suites(ciphers, hmacs), RACOON_ESP, 28800), port=0),
+        phase2=Phase2(
+            transforms(clients.racoon_suites(ciphers, hmacs), RACOON_ESP, 28800),
+            port=0,
+            draft_icv=True,  # [R] of the kernel
+        ),
         l2tp=L2tp(
             sccrq=lambda tunnel, _: [
                 VERSION,
