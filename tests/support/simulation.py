@@ -80,7 +80,7 @@ class Simulation:
         self.random = Random(seed)
         self.blocks: Callable[[Wire], bool] = lambda packet: False
         self.carried = 0
-        self.lost = 0
+        self.lost: list[Wire] = []
         self._hosts: list[Host] = []
         self._public: dict[str, Host | Nat] = {}
         self._behind: dict[tuple[Nat, str], Host] = {}
@@ -142,7 +142,7 @@ class Simulation:
         copies = 2 if self.random.random() < self.link.duplication else 1
         for _ in range(copies):
             if self.random.random() < self.link.loss:
-                self.lost += 1
+                self.lost.append(packet)
                 continue
             delay = self.link.delay + self.random.random() * self.link.jitter
             self._turn += 1

@@ -31,7 +31,7 @@ KEEPALIVES = 20.0
 class NativeClient:
     """One client. `refusals` are what the server sent and the real client would not take.
 
-    `strays` counts messages for tunnels of the past.
+    `strays` counts messages for tunnels of the past, `late` has the ESP packets for SAs of the past.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class NativeClient:
         self.inner: list[bytes] = []
         self.refusals: list[str] = []
         self.strays = 0
+        self.late: list[bytes] = []
         self.agenda = Agenda()
         self.port = profile.l2tp.port or 49152 + int.from_bytes(entropy(2)) % 16384
         path = Path(Address(host, IKE_PORT), Address(server, IKE_PORT))
@@ -113,7 +114,7 @@ class NativeClient:
         self._packets.append(Wire(path.local, path.peer, add_marker(message, path.local.port)))
 
     def pair_ready(self, pair: SaPair) -> None:
-        if len(self.ike.pairs) == 1:
+        if not self.lac.sent:
             self.lac.connect()
             if pair.encapsulated:
                 self._keep_alive()
@@ -123,6 +124,7 @@ class NativeClient:
             return
         pair = self.ike.pairs[-1]
         packet = pair.outbound.seal(self._udp(data))
+        self.ike.used(pair)
         port = NATT_PORT if pair.encapsulated else ESP_PORT
         self._packets.append(Wire(Address(self._host, port), Address(self._server, port), packet))
 
@@ -175,7 +177,7 @@ class NativeClient:
 
     def _keep_alive(self) -> None:
         if self.state in (ClientState.CONNECTING, ClientState.UP):
-            path = self.ike.main.path
+            path = self.ike.path
             self._packets.append(Wire(path.local, path.peer, KEEPALIVE))
             self.agenda.after(KEEPALIVES, self._keep_alive)
 
@@ -193,9 +195,12 @@ class NativeClient:
         spi = int.from_bytes(packet[:4])
         pair = next((pair for pair in self.ike.pairs if pair.inbound.spi == spi), None)
         if pair is None:
+            if spi in self.ike.gone:
+                self.late.append(packet)
             return
         require(pair.encapsulated is encapsulated, "ESP in another encapsulation")
         datagram = pair.inbound.open(packet)
+        self.ike.used(pair)
         source, destination, length = unpack_from("!HHH", datagram)
         require((source, destination) == (L2TP_PORT, self.port), "another UDP port")
         data = datagram[8:length]

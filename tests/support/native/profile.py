@@ -53,6 +53,14 @@ class Pace(Enum):
     ZLB = "ICRQ and PPP only on a ZLB or Hello, all else only with the expected Ns and Nr"
 
 
+class OldSas(Enum):
+    """What a client does with SAs that it has renewed."""
+
+    DELETED_AFTER = "deleted once the new ones are in use"
+    DELETED_BEFORE = "deleted before the new ones are in use"
+    FORGOTTEN = "left to end without a word"
+
+
 class Step(Enum):
     """What a client does when its user hangs up."""
 
@@ -66,7 +74,13 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Phase1:
-    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without."""
+    """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without.
+
+    `renewal` is when the ISAKMP SA is renewed, in seconds, up to `spread` earlier by chance, and
+    `late` when instead, if the client's cookie is the greater; without, a new one is made when
+    Quick Mode has need of it. The SA ends after `lifetime`, and if it is `vital` all else with it.
+    After so many `tries_on_4500` a renewal is begun on port 500.
+    """
 
     offer: SecurityAssociation
     vendor_ids: Sequence[str]
@@ -77,17 +91,28 @@ class Phase1:
     resend: tuple[float, ...] = (2.0, 2.0, 2.0, 2.0, 2.0)
     counts_ids: bool = False
     renewal: float | None = None
-    lifetime: float = 3600.0
+    spread: float = 0.0
+    late: float | None = None
+    lifetime: float = 28800.0
+    vital: bool = False
+    tries_on_4500: int | None = None
 
 
 @dataclass(frozen=True)
 class Phase2:
-    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses."""
+    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses.
+
+    The SAs are renewed after `renewal` seconds, up to `spread` earlier by chance, or when one has
+    carried so many `kilobytes`, and end after `lifetime`.
+    """
 
     offer: Callable[[EncapsulationMode, bytes], SecurityAssociation]
     port: int | None = None
     pfs_group: int = 0
-    renewal: float | None = None
+    renewal: float = 3300.0
+    spread: float = 0.0
+    lifetime: float = 3600.0
+    kilobytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ def apple(name: str, ike: SecurityAssociation, hmacs: tuple[Auth, ...], legacy: 
             contact=Contact.MESSAGE_5,
             server=ServerIdentity.ADDRESS,
             renewal=2880.0,  # 80 % of its lifetime, or 90 % by its cookie
+            late=3240.0,
+            lifetime=3600.0,
+            tries_on_4500=3,
         ),
         phase2=Phase2(
             transforms(suites, RACOON_ESP, 3600),
@@ -123,8 +126,14 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
             contact=Contact.APART,
             server=ServerIdentity.ADDRESS,  # [R] for this racoon
             resend=(3.0,) * 10,
+            vital=True,
         ),
-        phase2=Phase2(transforms(clients.racoon_suites(ciphers, hmacs), RACOON_ESP, 28800), port=0),
+        phase2=Phase2(
+            transforms(clients.racoon_suites(ciphers, hmacs), RACOON_ESP, 28800),
+            port=0,
+            renewal=23040.0,  # [R] 80 %
+            lifetime=28800.0,
+        ),
         l2tp=L2tp(
             sccrq=lambda tunnel, _: [
                 VERSION,
