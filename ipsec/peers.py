@@ -171,7 +171,9 @@ class Peers:
         for other in self._same_client(peer.path, peer.identity):
             if other is not peer:
                 self.close(other, Why.INITIAL_CONTACT)
-        if peer.isakmp_sas[0] is sa or any(pair.sa is sa for pair in peer.pairs.values()):
+        origins = [pair.sa for pair in peer.pairs.values()]
+        has_older = any(origin not in peer.isakmp_sas for origin in origins)
+        if sa in origins or (peer.isakmp_sas[0] is sa and not has_older):
             for older in [other for other in peer.isakmp_sas if other is not sa]:
                 self.remove_isakmp_sa(older)
             for pair in [pair for pair in peer.pairs.values() if pair.sa is not sa]:

@@ -31,7 +31,7 @@ KEEPALIVES = 20.0
 class NativeClient:
     """One client. `refusals` are what the server sent and the real client would not take.
 
-    `strays` counts messages for tunnels of the past, `late` has the ESP packets for SAs of the past.
+    `strays` counts messages for tunnels of the past, `late` has ESP packets for SAs of the past.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class NativeClient:
         self.lac = Lac(profile.l2tp, host_name.encode(), entropy, self.agenda, self)
         self.ppp = PppClient(profile.ppp, credentials, entropy, self.agenda, self)
         self._host, self._server = host, server
+        self._hosts = ip_address(host).packed + ip_address(server).packed
         self._packets: list[Wire] = []
         self._last_traffic = 0.0
 
@@ -187,8 +188,7 @@ class NativeClient:
         """
         length = 8 + len(data)
         header = pack("!HHHH", self.port, L2TP_PORT, length, 0)
-        hosts = ip_address(self._host).packed + ip_address(self._server).packed
-        covered = hosts + pack("!HH", PROTOCOL_UDP, length) + header + data
+        covered = self._hosts + pack("!HH", PROTOCOL_UDP, length) + header + data
         return header[:6] + pack("!H", checksum(covered) or 0xFFFF) + data
 
     def _receive_esp(self, packet: bytes, encapsulated: bool) -> None:

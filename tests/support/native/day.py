@@ -6,8 +6,11 @@ traffic at all times, a little, and much whenever the client's SAs are unsettled
 
 from scapy.layers.inet import ICMP, IP
 
+from ipsec.constants import IKE_PORT
+from ipsec.udpencap import NON_ESP_MARKER
 from l2gate.configuration import Proposals
 from l2gate.events import Noted, Stage
+from ppp.constants import Code
 from tests.support.client import ClientState
 from tests.support.lab import INNER_SERVER, SERVER, Lab, up
 from tests.support.native.client import NativeClient
@@ -27,7 +30,7 @@ SIZE = 700
 class Day:
     """One client, which is logged in, and what became of the packets that it and we sent.
 
-    `logins` counts how often it had to log in, `quick_modes` and `main_modes` what it did in all.
+    `logins` counts how often it had to log in.
     """
 
     def __init__(
@@ -35,24 +38,27 @@ class Day:
     ) -> None:
         proposals = Proposals.LEGACY if profile.legacy else Proposals.DEFAULT
         self.lab = Lab(seed, Link(delay=0.02, loss=loss), proposals)
-        self.logins = self.main_modes = self.quick_modes = 0
+        self.logins = 0
+        self._counted_modes: dict[NativeClient, tuple[int, int]] = {}
         self.sent_up = self.sent_down = self.came_up = self.came_down = self.late = 0
         self._profile = profile
         self._nat = Nat("198.51.100.1") if behind_nat else None
         self._old_sas = old_sas
+        self._began = self.lab.simulation.now
         self.client = self.log_in()
         address = str(self.client.address)
         self._there = bytes(IP(src=address, dst=INNER_SERVER) / ICMP() / bytes(SIZE - 28))
         self._back = bytes(IP(src=INNER_SERVER, dst=address) / ICMP(type=0) / bytes(SIZE - 28))
 
     def log_in(self) -> NativeClient:
-        """Let the client log in, and end what follows upon it before there is traffic."""
+        """Let the client log in, and what follows upon it come to an end."""
         host = "192.168.77.11" if self._nat else "198.51.100.7"
         client = self.lab.native(self._profile, "u1", host, self._nat)
         client.ike.old_sas = self._old_sas
         assert self.lab.run(PATIENCE, lambda: up(client)), (client.why, client.refusals)
         self.logins += 1
         self.lab.run(20)
+        client.refusals.clear()
         self.talk = self.words(client)
         self.lines = len(self.lab.server.log)
         return client
@@ -79,6 +85,21 @@ class Day:
         self.lab.run(5)
         self.count()
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasts already."""
+        return self.lab.simulation.now - self._began
+
+    @property
+    def main_modes(self) -> int:
+        """How many main modes all its clients have done."""
+        return sum(main for main, _ in self._counted_modes.values())
+
+    @property
+    def quick_modes(self) -> int:
+        """How many quick modes all its clients have done."""
+        return sum(quick for _, quick in self._counted_modes.values())
+
     def ping(self) -> None:
         if self.client.state is ClientState.UP:
             self.client.send(self._there)
@@ -94,8 +115,8 @@ class Day:
         self.came_up += len(server.inner)
         self.came_down += len(client.inner)
         self.late += sum(len(packet) > SIZE for packet in client.late)
-        self.main_modes += client.ike.main_modes
-        self.quick_modes += client.ike.quick_modes
+        client.late.clear()
+        self._counted_modes[client] = client.ike.main_modes, client.ike.quick_modes
         server.inner.clear()
         client.inner.clear()
 
@@ -109,7 +130,9 @@ class Day:
 
     def words(self, client: NativeClient) -> list[object]:
         """Return what PPP and L2TP of the client have said and heard, probes left out."""
-        return [client.lac.sent.copy(), [entry for entry in client.ppp.log if entry[1] not in (9, 10)]]
+        echoes = (Code.ECHO_REQUEST, Code.ECHO_REPLY)
+        said = [entry for entry in client.ppp.log if entry[1] not in echoes]
+        return [client.lac.sent.copy(), said]
 
     def new_lines(self) -> list[Noted]:
         """Return log lines of the server since the last login that are not of IPsec alone."""
@@ -121,4 +144,6 @@ class Day:
 
 
 def is_esp(packet: Wire) -> bool:
-    return packet.data[:4] != bytes(4) and packet.destination.port != 500 and packet.source.port != 500
+    """Say whether a packet is ESP, in UDP or not."""
+    ports = packet.source.port, packet.destination.port
+    return IKE_PORT not in ports and packet.data[:4] != NON_ESP_MARKER

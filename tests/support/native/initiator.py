@@ -206,6 +206,8 @@ class Initiator:
 
     def _renew(self, pair: SaPair) -> None:
         """Begin Quick Mode if a pair is the newest, and nothing is begun yet."""
+        if self._closed:
+            return
         is_under_way = any(isinstance(one, QuickMode) for one in self._waiting)
         if pair is self.pairs[-1] and not is_under_way and not self._wants_pair:
             self._start_quick()
@@ -231,7 +233,7 @@ class Initiator:
         header, body = parse_message(raw)
         require(bool(header.flags & Flags.ENCRYPTION), "an informational message in clear")
         main = next((one for one in self.mains if one.cookies == header.cookies), None)
-        if main is None:
+        if main is None or main.awaited:
             return
         keys, number = main.protection, header.message_id
         payloads, _ = keys.open(header, body, keys.phase2_iv(main.last_block, number))
