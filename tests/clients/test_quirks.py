@@ -8,6 +8,7 @@ from scapy.layers.inet import ICMP, IP
 from ipsec.constants import PayloadType
 from ipsec.message import Payload
 from l2gate.configuration import Proposals
+from l2tp.shared import DropReason
 from tests.support import clients
 from tests.support.client import ClientState
 from tests.support.l2tp import avp, u16, u32
@@ -136,6 +137,7 @@ def test_data_that_arrives_before_iccn() -> None:
     lab.simulation.blocks = loses_iccn
     assert lab.run(PATIENCE, lambda: up(client)), client.why
     assert len(lost) == 1
+    assert lab.server.gateway.lns.snapshot().dropped[DropReason.NOT_ESTABLISHED] >= 1
     assert_passes_traffic(lab, client)
 
 

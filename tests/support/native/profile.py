@@ -183,3 +183,24 @@ class Profile:
         sources = [", ".join(SOURCES[tag] for tag in tags) for tags in self.evidence]
         each = [f"{layer}: {source}" for layer, source in zip(layers, sources, strict=True)]
         return "simulated; " + "; ".join(each)
+
+    def endurance(self) -> str:
+        """Return in words for how long it was tested, and what it did meanwhile."""
+        phase1, phase2 = self.phase1, self.phase2
+        if phase1.vital:
+            first = f"hangs up after {_span(phase1.lifetime)}"
+        elif phase1.renewal is None:
+            first = "phase 1 anew when needed"
+        elif phase1.late is not None:
+            first = f"phase 1 anew after {_span(phase1.renewal)} or {_span(phase1.late)}"
+        else:
+            first = f"phase 1 anew after {_span(phase1.renewal, phase1.spread)}"
+        second = f"phase 2 anew after {_span(phase2.renewal, phase2.spread)}"
+        if phase2.kilobytes is not None:
+            second += f" or {phase2.kilobytes // 1000} MB"
+        return f"26 hours; {first}, {second}"
+
+
+def _span(seconds: float, spread: float = 0.0) -> str:
+    least = f"{(seconds - spread) / 60:.0f} to " if spread else ""
+    return f"{least}{seconds / 60:.0f} min"

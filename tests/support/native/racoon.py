@@ -117,7 +117,7 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
     ciphers = (clients.ESP_AES256, clients.ESP_AES128, clients.ESP_3DES, clients.ESP_DES)
     return Profile(
         name=name,
-        evidence=("SR", "S", "SR", "S"),
+        evidence=("SR", "S", "S", "S"),
         phase1=Phase1(
             offer=clients.racoon_offer(suites, 28800),
             vendor_ids=clients.ANDROID_VENDOR_IDS,
@@ -146,7 +146,7 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
             iccn=[avp(24, u32(100_000_000)), avp(19, u32(3))],
             pace=Pace.ZLB,
             resend=2.0,
-            acknowledges_end=False,  # [R]
+            acknowledges_end=False,
             stop_result=b"\0\6",
         ),
         ppp=Ppp(
