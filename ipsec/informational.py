@@ -88,6 +88,8 @@ class Informational:
                 self._peers.remove_pair(pair, Why.DELETED_BY_PEER)
                 if peer.dialled:
                     self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RECALL)
+            if peer.pairs and peer.sending is None:  # message 3, which would confirm it, was lost
+                self._quick_modes.used(next(reversed(peer.pairs.values())))
         elif delete.protocol == ProtocolId.ISAKMP:
             for sa in [sa for sa in peer.isakmp_sas if sa.spi in spis]:
                 self._peers.deleted_by_peer(sa, now)

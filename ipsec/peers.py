@@ -48,9 +48,12 @@ RENEWAL: Final = 0.85
 """The part of its lifetime after which an SA is renewed by who called the other."""
 
 LATE_RENEWAL: Final = 0.95
-SPREAD: Final = 0.02
-"""The same for the pairs of a client that has not done so by then, and how much later it may
-become at random, lest all do it at once that have logged in at once."""
+LATE_MARGIN: Final = 300.0
+SPREAD: Final = 0.4
+"""The same for the pairs of a client that has not done so by then, though no more seconds before
+the end than this: clients that count back from the end, as libreswan and strongSwan, begin 9
+minutes before it at the latest. By this part of what is left it may become later, at random, lest
+all do it at once that have logged in at once."""
 
 MAX_QUESTIONS: Final = 4
 """Old peers that a new one is asked for whether it is one of them."""
@@ -146,7 +149,9 @@ class Peers:
         for other in self._same_client(peer.path, peer.identity):
             if other is not peer:
                 self.close(other, Why.INITIAL_CONTACT)
-        if peer.isakmp_sas[0] is sa or any(pair.sa is sa for pair in peer.pairs.values()):
+        origins = [pair.sa for pair in peer.pairs.values()]
+        has_older = any(origin not in peer.isakmp_sas for origin in origins)
+        if sa in origins or (peer.isakmp_sas[0] is sa and not has_older):
             for older in [other for other in peer.isakmp_sas if other is not sa]:
                 self.remove_isakmp_sa(older)
             for pair in [pair for pair in peer.pairs.values() if pair.sa is not sa]:
@@ -241,15 +246,18 @@ class Peers:
         self.by_spi[pair.spi] = pair, peer
         grace = 0.0 if pair.initiator else GRACE
         self._context.deadlines.set((Timer.ESP_END, pair), now + pair.seconds + grace)
-        due = RENEWAL
-        if not peer.dialled:
-            due = LATE_RENEWAL + SPREAD * self._context.entropy(1)[0] / 256
-        self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + due * pair.seconds)
+        due = RENEWAL * pair.seconds if peer.dialled else self._late_renewal(pair.seconds)
+        self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + due)
         if (Timer.VOLUME, None) not in self._context.deadlines:
             self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
         self._tell_installed(pair, peer)
         if len(peer.pairs) > MAX_PAIRS:
             self.delete_pair(next(iter(peer.pairs.values())), Why.SURPLUS)
+
+    def _late_renewal(self, seconds: int) -> float:
+        """Return after how many seconds a pair is renewed in a client's place."""
+        margin = min((1 - LATE_RENEWAL) * seconds, LATE_MARGIN)
+        return seconds - margin * (1 - SPREAD * self._context.entropy(1)[0] / 256)
 
     def _tell_installed(self, pair: SaPair, peer: Peer) -> None:
         self._context.tell(

@@ -184,30 +184,6 @@ def test_all_of_them_at_once_behind_one_nat() -> None:
 
 
 @direct_and_behind_nat
-@pytest.mark.parametrize(
-    "profile", [p for p in PROFILES if p.phase1.renewal or p.phase2.renewal], ids=str
-)
-def test_a_session_outlives_its_keys(profile: Profile, behind_nat: bool) -> None:
-    """macOS and iOS renew phase 1 after 48 minutes: servers that refuse it lose them then [S]."""
-    lab, (host, nat) = lab_for(profile), place(behind_nat)
-    client = lab.native(profile, "u1", host, nat)
-    assert logged_in(lab, client)
-    address, first = client.address, client.ike.pairs[0]
-    cookies = client.ike.main.cookies
-    for number in range(15):
-        lab.run(500)
-        assert_passes_traffic(lab, client, number)
-    assert up(client)
-    assert client.address == address
-    assert first not in client.ike.pairs
-    assert (client.ike.main.cookies != cookies) is (profile.phase1.renewal is not None)
-    assert len(client.ike.pairs) == 1
-    assert len(lab.server.gateway.peers) == 1
-    assert len(lab.server.gateway.tables.sas) == 1
-    assert client.refusals == []
-
-
-@direct_and_behind_nat
 @pytest.mark.parametrize("profile", PROFILES, ids=str)
 def test_who_does_not_heed_our_lifetime_has_its_keys_renewed(
     profile: Profile, behind_nat: bool
@@ -227,6 +203,7 @@ def test_who_does_not_heed_our_lifetime_has_its_keys_renewed(
     assert first not in client.ike.pairs
     assert len(client.ike.pairs) == 1
     assert len(lab.server.noted("SA established")) >= 3
+    assert client.ike.answered >= 2
     assert client.ike.pairs[0].algorithms == first.algorithms
     assert client.refusals == []
 

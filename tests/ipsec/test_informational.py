@@ -8,7 +8,7 @@ from ipsec import dpd
 from ipsec.constants import NotifyType, PayloadType, ProtocolId
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop
-from ipsec.events import PeerClosed, SaDeleted, Why
+from ipsec.events import PeerClosed, SaConfirmed, SaDeleted, Why
 from ipsec.message import Payload, parse_message
 from ipsec.payloads import Delete, Notification
 from ipsec.peers import GRACE, LINGER
@@ -85,6 +85,18 @@ def test_deletes_that_overtook_each_other() -> None:
     caller.send(late)
     assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
     assert caller.ike.next_timeout() is None
+
+
+def test_who_deletes_the_old_pair_has_the_new_one() -> None:
+    """Message 3 of the quick mode that renewed it was lost."""
+    caller, _ = connected()
+    caller.send(caller.offer(caller.quick_mode(spi=0x2000)))
+    old, new = (spi for spi, _ in caller.ike.snapshot().peers[0].pairs)
+    caller.events()
+    caller.inform(delete(ProtocolId.ESP, esp(0x1000)))
+    assert caller.events() == [SaDeleted(1, old, Why.DELETED_BY_PEER), SaConfirmed(1, new)]
+    caller.ike.handle_timeout(caller.now + 60)
+    assert caller.answers() == [], "message 2 is not sent again"
 
 
 def test_a_deleted_isakmp_sa_is_soon_forgotten() -> None:

@@ -20,7 +20,7 @@ from ipsec.events import NegotiationFailed, PeerClosed, SaDeleted, SaInstalled, 
 from ipsec.message import Payload
 from ipsec.payloads import Delete, Notification
 from ipsec.peer import Peer
-from ipsec.peers import GRACE, LATE_RENEWAL, SPREAD, VOLUME_INTERVAL
+from ipsec.peers import GRACE, LATE_MARGIN, LATE_RENEWAL, SPREAD, VOLUME_INTERVAL
 from ipsec.sa_pair import SaPair
 from tests.support.caller import Caller
 from tests.support.ike import IkeHost, Pair, config
@@ -28,7 +28,7 @@ from tests.support.simulation import Nat
 
 LIFETIME = 1000
 DUE = LATE_RENEWAL * LIFETIME
-LATEST = (LATE_RENEWAL + SPREAD) * LIFETIME
+LATEST = DUE + SPREAD * (LIFETIME - DUE)
 QUIET = config(dpd_interval=None)
 NAT = "203.0.113.9"
 AES_SHA2 = EspAlgorithms(EspTransform.AES_CBC, 192, AuthenticationAlgorithm.HMAC_SHA2_384)
@@ -108,9 +108,9 @@ def test_clients_of_one_moment_are_renewed_at_different_ones() -> None:
         due = pair.server.ike._context.deadlines.get((Timer.ESP_RENEWAL, sas))
         assert due is not None
         moments.add(due)
-        assert LATE_RENEWAL <= (due - 1000.0) / sas.seconds <= LATE_RENEWAL + SPREAD + 0.001
+        assert (1 - SPREAD) * LATE_MARGIN <= 1000.0 + sas.seconds - due <= LATE_MARGIN
     assert len(moments) > 15
-    assert max(moments) - min(moments) > SPREAD / 2 * 28800
+    assert max(moments) - min(moments) > SPREAD / 2 * LATE_MARGIN
 
 
 def test_kilobytes_run_out() -> None:

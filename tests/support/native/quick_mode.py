@@ -68,6 +68,7 @@ class QuickMode:
             Identification.of_address(peer, PROTOCOL_UDP, L2TP_PORT).build(),
         ]
         self.nat_oa = [] if variant is None else natt.nat_oa_payloads(variant, local, peer)
+        self._second = self._third = b""
         self._agreement: KeyAgreement | None = None
         if phase2.pfs_group:
             group = GroupDescription(phase2.pfs_group)
@@ -89,9 +90,9 @@ class QuickMode:
         )
 
     def receive(self, raw: bytes) -> bytes | None:
-        """Take message 2; return message 3."""
+        """Take message 2; return message 3, as often as message 2 comes."""
         if self.pair is not None:
-            return None
+            return self._third if raw == self._second else None
         keys = self.main.protection
         header, body = parse_message(raw)
         payloads, self._iv = keys.open(header, body, self._iv)
@@ -111,8 +112,9 @@ class QuickMode:
         if self._agreement is not None:
             g_xy = self._agreement.shared(payloads.the(PayloadType.KE))
         self.pair = self._make_pair(payloads.the(PayloadType.SA), nr, g_xy)
-        third = keymat.quick_hash_3(keys.hash, keys.skeyid.a, self.message_id, self._ni, nr)
-        return self._seal(third, Payloads.of([]))
+        digest = keymat.quick_hash_3(keys.hash, keys.skeyid.a, self.message_id, self._ni, nr)
+        self._second, self._third = raw, self._seal(digest, Payloads.of([]))
+        return self._third
 
     def _make_pair(self, sa_b: bytes, nr: bytes, g_xy: bytes) -> SaPair:
         proposals = SecurityAssociation.parse(Reader(sa_b)).proposals
