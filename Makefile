@@ -7,7 +7,7 @@ CONFIG := run/l2gate.yaml
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit interop bench format clean
+.PHONY: help setup run test check unit soak interop bench format clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,10 +25,13 @@ check: .venv/.installed ## the quick check before a commit: style, types and all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not interop"
+	$(BIN)/pytest -m "not interop and not soak"
 
 unit: .venv/.installed ## run all tests without real clients
-	$(BIN)/pytest -m "not interop"
+	$(BIN)/pytest -m "not interop and not soak"
+
+soak: .venv/.installed ## run a day of each simulated client in each order of renewal (some 3 minutes)
+	$(BIN)/pytest -m soak
 
 interop: setup ## run the tests with real clients only (root)
 	$(SUDO) $(BIN)/pytest -m interop

@@ -39,11 +39,16 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """An HMAC, with the lengths of its key and of the ICV it is truncated to, in octets."""
+    """An HMAC, with the lengths of its key and of the ICV it is truncated to, in octets.
+
+    `draft_icv` is what peers truncate it to that go by an early draft: Linux, where whoever sets
+    the SA up does not say otherwise, as the racoon of Android cannot.
+    """
 
     hash: hashes.HashAlgorithm
     key_length: int
     icv: int
+    draft_icv: int | None = None
 
 
 _AES_KEYS: Final = {128: 16, 192: 24, 256: 32}
@@ -61,7 +66,9 @@ _ENCRYPTION: Final = {
 _INTEGRITY: Final = {
     AuthenticationAlgorithm.HMAC_MD5: Integrity(hashes.MD5(), key_length=16, icv=12),
     AuthenticationAlgorithm.HMAC_SHA1: Integrity(hashes.SHA1(), key_length=20, icv=12),
-    AuthenticationAlgorithm.HMAC_SHA2_256: Integrity(hashes.SHA256(), key_length=32, icv=16),
+    AuthenticationAlgorithm.HMAC_SHA2_256: Integrity(
+        hashes.SHA256(), key_length=32, icv=16, draft_icv=12
+    ),
     AuthenticationAlgorithm.HMAC_SHA2_384: Integrity(hashes.SHA384(), key_length=48, icv=24),
     AuthenticationAlgorithm.HMAC_SHA2_512: Integrity(hashes.SHA512(), key_length=64, icv=32),
 }
@@ -122,8 +129,21 @@ class EspAlgorithms:
 
     @property
     def icv_length(self) -> int:
-        """Octets of the ICV."""
-        return _GCM_ICV if self.integrity is None else self.integrity.icv
+        """Octets of the ICV, as the RFC has it."""
+        return self.icv_lengths[0]
+
+    @property
+    def icv_lengths(self) -> tuple[int, ...]:
+        """Octets that the ICV may have, the RFC's own first; no message tells which.
+
+        There is more than one only with block ciphers: then a packet's length fits one alone.
+        """
+        integrity = self.integrity
+        if integrity is None:
+            return (_GCM_ICV,)
+        if integrity.draft_icv is None or self.encryption.block_cipher is None:
+            return (integrity.icv,)
+        return integrity.icv, integrity.draft_icv
 
     def split(self, keymat: bytes) -> tuple[bytes, bytes]:
         """Return encryption key and authentication key, in this order (RFC 4301 section 4.5.2).

@@ -73,8 +73,8 @@ class IkeConfig:
     An initiator behind NAT sends a keepalive each `keepalive_interval`.
     To a peer that reassembles, UDP payloads of more than `fragment_limit` octets are fragmented
     by IKE; the default lets them pass wherever IP packets of 576 octets do.
-    `retransmission` has the pauses before each resending of a request; after the last one the
-    exchange has failed.
+    `retransmission` has the pauses before each resending of an initiator's message; after the
+    last one the exchange has failed.
     """
 
     preshared_keys: PresharedKeys = field(repr=False)

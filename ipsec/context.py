@@ -15,7 +15,7 @@ VOLUME      now and then: renew or end the pairs that have carried all that they
 """
 
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from enum import Enum, auto
 
 from ipsec.config import IkeConfig
@@ -69,11 +69,22 @@ class Context:
 
     # Requests: messages that are sent again until they are answered.
 
-    def request(self, exchange: Hashable, message: bytes, path: Path, now: float) -> None:
-        """Send a message of `exchange`, in place of the one before it, until it is answered."""
+    def request(
+        self,
+        exchange: Hashable,
+        message: bytes,
+        path: Path,
+        now: float,
+        pauses: Sequence[float] = (),
+    ) -> None:
+        """Send a message of `exchange`, in place of the one before it, until it is answered.
+
+        `pauses` are those before each resending, where they are not the usual ones.
+        """
         self.send(message, path)
-        self.requests[exchange] = Request(message, path)
-        self.deadlines.set((Timer.RESEND, exchange), now + self.config.retransmission[0])
+        request = Request(message, path, pauses or self.config.retransmission)
+        self.requests[exchange] = request
+        self.deadlines.set((Timer.RESEND, exchange), now + request.pauses[0])
 
     def answered(self, exchange: Hashable) -> None:
         """Stop sending the last message of `exchange`."""
@@ -86,21 +97,21 @@ class Context:
         if request is None:
             return True
         request.attempts += 1
-        pauses = self.config.retransmission
-        if request.attempts >= len(pauses):
+        if request.attempts >= len(request.pauses):
             self.answered(exchange)
             return False
         self.send(request.message, request.path)
-        self.deadlines.set((Timer.RESEND, exchange), now + pauses[request.attempts])
+        self.deadlines.set((Timer.RESEND, exchange), now + request.pauses[request.attempts])
         return True
 
 
 class Request:
     """A message that waits for its answer."""
 
-    __slots__ = ("attempts", "message", "path")
+    __slots__ = ("attempts", "message", "path", "pauses")
 
-    def __init__(self, message: bytes, path: Path) -> None:
+    def __init__(self, message: bytes, path: Path, pauses: Sequence[float]) -> None:
         self.message = message
         self.path = path
+        self.pauses = pauses
         self.attempts = 0

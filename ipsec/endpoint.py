@@ -25,7 +25,8 @@ from ipsec.main_mode import MainMode
 from ipsec.main_modes import MainModes
 from ipsec.message import NO_COOKIE, Cookies, parse_message
 from ipsec.path import Address, Datagram, Path
-from ipsec.peers import Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import Peers
 from ipsec.quick_mode import QuickMode
 from ipsec.quick_modes import QuickModes
 from ipsec.renewals import Renewals
@@ -306,7 +307,12 @@ def _keys(peer: Peer) -> PeerKeys:
     return PeerKeys(
         peer.path,
         tuple(IsakmpKey(sa.cookies.initiator, sa.protection.encryption_key) for sa in sas),
-        tuple(keys for pair in peer.pairs.values() for keys in pair.keys),
+        tuple(
+            replace(keys, icv_length=pair.inbound.icv_length)
+            for pair in peer.pairs.values()
+            if peer.knows_icv_length(pair.inbound.algorithms)
+            for keys in pair.keys
+        ),
     )
 
 

@@ -23,7 +23,7 @@ _HEADER: Final = Struct("!II")
 _MINIMUM_TRAILER: Final = 2
 """Pad length and next header (RFC 4303 sections 2.5 and 2.6)."""
 
-_LAST_SEQUENCE: Final = 0xFFFFFFFF
+LAST_SEQUENCE: Final = 0xFFFFFFFF
 _DUMMY: Final = 59
 """Next header of traffic that is there to be discarded (RFC 4303 section 2.6)."""
 
@@ -78,7 +78,8 @@ class InboundSa:
 
     `packets` and `octets` count what was authenticated, `octets` those that the encryption
     algorithm worked on, as an SA's lifetime does (RFC 4301 section 4.4.2.1). `drops` counts
-    the rest.
+    the rest. `icv_length` is the one that is taken: where the algorithms have more than one,
+    the first packet decides, whose length fits one of them and whose ICV proves it.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class InboundSa:
         "_trailers",
         "algorithms",
         "drops",
+        "icv_length",
         "octets",
         "packets",
         "spi",
@@ -115,7 +117,8 @@ class InboundSa:
         self.octets = 0
         self.drops: dict[DropReason, int] = {}
         self._opener = make_opener(algorithms, encryption_key, authentication_key)
-        self._overhead = HEADER_LENGTH + algorithms.encryption.iv + algorithms.icv_length
+        self.icv_length = algorithms.icv_length
+        self._overhead = HEADER_LENGTH + algorithms.encryption.iv + self.icv_length
         self._alignment = algorithms.encryption.alignment
         self._trailers = _trailers(protocol)
 
@@ -127,7 +130,9 @@ class InboundSa:
         """
         length = len(packet) - self._overhead
         if length < _MINIMUM_TRAILER or length % self._alignment:
-            raise self._drop(DropReason.BAD_LENGTH)
+            if not self._adopt_icv_length(packet):
+                raise self._drop(DropReason.BAD_LENGTH)
+            length = len(packet) - self._overhead
         _, sequence = _HEADER.unpack_from(packet)
         window = self.window
         if not window.check(sequence):
@@ -146,6 +151,28 @@ class InboundSa:
             raise self._drop(_fault(text[opener.prefix :]))
         return text[opener.prefix : end]
 
+    def truncate(self, icv_length: int) -> None:
+        """Expect ICVs of this length, which must be one of the algorithms' own."""
+        self._overhead += icv_length - self.icv_length
+        self.icv_length = icv_length
+        self._opener = self._opener.truncated(icv_length)
+
+    def _adopt_icv_length(self, packet: Octets) -> bool:
+        """See whether this, the first genuine packet, has an ICV of another length than expected.
+
+        Nothing has changed if not, as when somebody sends rubbish.
+        """
+        if self.packets:
+            return False
+        for other in self.algorithms.icv_lengths:
+            length = len(packet) - self._overhead + self.icv_length - other
+            if other == self.icv_length or length < self._alignment or length % self._alignment:
+                continue
+            if self._opener.truncated(other).open(packet) is not None:
+                self.truncate(other)
+                return True
+        return False
+
     def _drop(self, reason: DropReason) -> EspError:
         self.drops[reason] = self.drops.get(reason, 0) + 1
         return EspError(reason)
@@ -155,9 +182,19 @@ class OutboundSa:
     """The SA that packets go out on; `spi` is the peer's.
 
     `packets` and `octets` count as those of an InboundSa. `sequence` is the last number used.
+    `icv_length` is the RFC's own until the peer is known to have another.
     """
 
-    __slots__ = ("_alignment", "_sealer", "_trailers", "algorithms", "octets", "sequence", "spi")
+    __slots__ = (
+        "_alignment",
+        "_sealer",
+        "_trailers",
+        "algorithms",
+        "icv_length",
+        "octets",
+        "sequence",
+        "spi",
+    )
 
     def __init__(
         self,
@@ -175,6 +212,7 @@ class OutboundSa:
         _check_keys(algorithms, encryption_key, authentication_key)
         self.spi = spi
         self.algorithms = algorithms
+        self.icv_length = algorithms.icv_length
         self.sequence = 0
         self.octets = 0
         self._sealer = make_sealer(algorithms, encryption_key, authentication_key, entropy)
@@ -186,10 +224,15 @@ class OutboundSa:
         """How many packets were sealed."""
         return self.sequence
 
+    def truncate(self, icv_length: int) -> None:
+        """Send ICVs of this length, which must be one of the algorithms' own."""
+        self.icv_length = icv_length
+        self._sealer = self._sealer.truncated(icv_length)
+
     def seal(self, payload: Octets) -> bytes:
         """Return the packet from SPI to ICV. Raises SequenceExhausted, and then for ever."""
         sequence = self.sequence + 1
-        if sequence > _LAST_SEQUENCE:
+        if sequence > LAST_SEQUENCE:
             raise SequenceExhausted(f"SPI {self.spi:08x}")
         trailer = self._trailers[-(len(payload) + _MINIMUM_TRAILER) % self._alignment]
         self.sequence = sequence

@@ -19,6 +19,7 @@ class Why(Enum):
     SURPLUS = "more SAs than one peer may have"
     INITIAL_CONTACT = "the peer started anew (INITIAL-CONTACT)"
     DEAD = "the peer no longer answers"
+    JOINED = "the peer is one that was there before, at another port"
     NEGOTIATION_FAILED = "no SA was agreed"
 
 
@@ -103,11 +104,16 @@ class SaConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class SaDeleted:
-    """Both SAs of the pair are gone."""
+    """Both SAs of the pair are gone.
+
+    If it was the last of a client that should have renewed it, `unrenewed` says what became of
+    our attempt to do so; else it is empty.
+    """
 
     peer: int
     inbound_spi: int
     why: Why
+    unrenewed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload, Payloads
 from ipsec.payloads import Delete, Notification, read_notifications
-from ipsec.peers import Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import Peers
 from ipsec.quick_modes import QuickModes
 from wire import Reader
 
@@ -85,8 +86,10 @@ class Informational:
             numbers = {int.from_bytes(spi, "big") for spi in spis}
             for pair in [pair for pair in peer.pairs.values() if pair.outbound.spi in numbers]:
                 self._peers.remove_pair(pair, Why.DELETED_BY_PEER)
-                if pair.initiator:
+                if peer.dialled:
                     self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RECALL)
+            if peer.pairs and peer.sending is None:  # message 3, which would confirm it, was lost
+                self._quick_modes.used(next(reversed(peer.pairs.values())))
         elif delete.protocol == ProtocolId.ISAKMP:
             for sa in [sa for sa in peer.isakmp_sas if sa.spi in spis]:
                 self._peers.deleted_by_peer(sa, now)

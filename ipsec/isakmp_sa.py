@@ -17,7 +17,7 @@ from ipsec.protection import hashed, verify_hash
 from wire import Entropy
 
 if TYPE_CHECKING:
-    from ipsec.peers import Peer
+    from ipsec.peer import Peer
     from ipsec.quick_mode import QuickMode
 
 MAX_QUICK_MODES: Final = 8

@@ -16,17 +16,24 @@ class IsakmpKey:
 
 @dataclass(frozen=True, slots=True)
 class EspKeys:
-    """The two parts of an ESP SA's KEYMAT; `authentication` is empty for AES-GCM."""
+    """The two parts of an ESP SA's KEYMAT; `authentication` is empty for AES-GCM.
+
+    `icv_length` is what the peer truncates ICVs to, in octets.
+    """
 
     spi: int
     algorithms: EspAlgorithms
+    icv_length: int
     encryption: bytes = field(repr=False)
     authentication: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PeerKeys:
-    """The keys of all SAs that a peer has, both directions of each pair; `path` is its place."""
+    """The keys of the SAs that a peer has, both directions of each pair; `path` is its place.
+
+    Pairs of which only the first packet tells how long ICVs are have none before.
+    """
 
     path: Path
     isakmp: tuple[IsakmpKey, ...]

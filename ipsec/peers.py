@@ -6,6 +6,12 @@ it came from the same address and port under the same identity: one client behin
 port for itself. With INITIAL-CONTACT the client says that it has forgotten everything: then it
 is a new peer, and the old one, and only that, is closed (RFC 3947 section 6 would go by the
 identity alone; but behind NAT that is a private address, and the neighbours have it too).
+
+If NAT has given a client another port just before it renews its ISAKMP SA, the new one comes from
+where nobody is known. It gets a peer of its own, until a packet under an SA of the old peer comes
+from there, too: by the rule above they are then one, whichever came first, and all that the
+new peer has becomes the old one's. To hear such a packet soon, we ask there under the old SAs
+(RFC 3706), which nobody can answer who does not have them.
 """
 
 from typing import Final
@@ -30,6 +36,7 @@ from ipsec.message import Cookies, Payload
 from ipsec.offers import describe
 from ipsec.path import Path
 from ipsec.payloads import Delete, Identification
+from ipsec.peer import Peer
 from ipsec.policy import SPI_LENGTH
 from ipsec.sa_pair import SaPair
 
@@ -38,7 +45,18 @@ MAX_PAIRS: Final = 16
 """Of one peer. A client that renews its SAs has two of each for a while."""
 
 RENEWAL: Final = 0.85
-"""The part of its lifetime after which an SA is renewed by who initiated it."""
+"""The part of its lifetime after which an SA is renewed by who called the other."""
+
+LATE_RENEWAL: Final = 0.95
+LATE_MARGIN: Final = 300.0
+SPREAD: Final = 0.4
+"""The same for the pairs of a client that has not done so by then, though no more seconds before
+the end than this: clients that count back from the end, as libreswan and strongSwan, begin 9
+minutes before it at the latest. By this part of what is left it may become later, at random, lest
+all do it at once that have logged in at once."""
+
+MAX_QUESTIONS: Final = 4
+"""Old peers that a new one is asked for whether it is one of them."""
 
 VOLUME_INTERVAL: Final = 10.0
 """Seconds between looks at how much the SAs have carried."""
@@ -52,53 +70,10 @@ GRACE: Final = 60.0
 of answers: those that the peer began, whose clock started later and who is the one to end them;
 ISAKMP SAs that were renewed; and pairs that have carried all that they may."""
 
+_ENDS: Final = (Why.EXPIRED, Why.DELETED_BY_PEER)
+
 LOWEST_SPI: Final = 256
 """RFC 4303 section 2.1: those below are reserved."""
-
-
-class Peer:
-    """One client and its SAs, the newest last, pairs by inbound SPI. `id` is never used again.
-
-    `lingering` are ISAKMP SAs that the peer has deleted a moment ago.
-    """
-
-    __slots__ = (
-        "algorithms",
-        "client",
-        "id",
-        "identity",
-        "isakmp_sas",
-        "lingering",
-        "liveness",
-        "pairs",
-        "path",
-    )
-
-    def __init__(self, number: int, path: Path, sa: IsakmpSa, liveness: Liveness) -> None:
-        self.id = number
-        self.path = path
-        self.identity = sa.identity
-        self.algorithms = f"{sa.suite}, {sa.nat}"
-        self.client = sa.extensions.client
-        self.liveness = liveness
-        self.isakmp_sas: list[IsakmpSa] = []
-        self.lingering: list[IsakmpSa] = []
-        self.pairs: dict[int, SaPair] = {}
-
-    @property
-    def packets(self) -> int:
-        """ESP packets that came in on the SAs there are."""
-        return sum(pair.inbound.packets for pair in self.pairs.values())
-
-    @property
-    def newest(self) -> IsakmpSa | None:
-        """The ISAKMP SA to be used for what we send."""
-        return self.isakmp_sas[-1] if self.isakmp_sas else None
-
-    @property
-    def sending(self) -> SaPair | None:
-        """The pair to send on: the newest that the peer is known to have."""
-        return next((pair for pair in reversed(self.pairs.values()) if pair.confirmed), None)
 
 
 class Peers:
@@ -158,6 +133,9 @@ class Peers:
         if peer is None:
             negotiation = None if mode.initiator else mode.negotiation
             self._create(sa, number or self.new_id(), mode.path, negotiation, now)
+            sa.peer.anew = mode.initial_contact
+            if not (mode.initiator or mode.initial_contact):
+                self._ask_for_others(sa.peer)
         else:
             self._attach(sa, peer, now)
         return sa
@@ -171,15 +149,18 @@ class Peers:
         for other in self._same_client(peer.path, peer.identity):
             if other is not peer:
                 self.close(other, Why.INITIAL_CONTACT)
-        if peer.isakmp_sas[0] is sa or any(pair.sa is sa for pair in peer.pairs.values()):
+        origins = [pair.sa for pair in peer.pairs.values()]
+        has_older = any(origin not in peer.isakmp_sas for origin in origins)
+        if sa in origins or (peer.isakmp_sas[0] is sa and not has_older):
             for older in [other for other in peer.isakmp_sas if other is not sa]:
                 self.remove_isakmp_sa(older)
             for pair in [pair for pair in peer.pairs.values() if pair.sa is not sa]:
                 self.remove_pair(pair, Why.INITIAL_CONTACT)
-            return
-        peer.isakmp_sas.remove(sa)
-        self.close(peer, Why.INITIAL_CONTACT)
-        self._create(sa, self.new_id(), peer.path, None, now)
+        else:
+            peer.isakmp_sas.remove(sa)
+            self.close(peer, Why.INITIAL_CONTACT)
+            self._create(sa, self.new_id(), peer.path, None, now)
+        sa.peer.anew = True
 
     def remove_isakmp_sa(self, sa: IsakmpSa) -> None:
         """Forget an ISAKMP SA; the pairs negotiated under it live on."""
@@ -257,14 +238,28 @@ class Peers:
 
     def install(self, pair: SaPair, peer: Peer, now: float) -> None:
         """Take in what a quick mode agreed on."""
+        icv_length = peer.icv_lengths.get(pair.inbound.algorithms)
+        if icv_length is not None:
+            pair.inbound.truncate(icv_length)
+            pair.outbound.truncate(icv_length)
         peer.pairs[pair.spi] = pair
         self.by_spi[pair.spi] = pair, peer
         grace = 0.0 if pair.initiator else GRACE
         self._context.deadlines.set((Timer.ESP_END, pair), now + pair.seconds + grace)
-        if pair.initiator:
-            self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + RENEWAL * pair.seconds)
+        due = RENEWAL * pair.seconds if peer.dialled else self._late_renewal(pair.seconds)
+        self._context.deadlines.set((Timer.ESP_RENEWAL, pair), now + due)
         if (Timer.VOLUME, None) not in self._context.deadlines:
             self._context.deadlines.set((Timer.VOLUME, None), now + VOLUME_INTERVAL)
+        self._tell_installed(pair, peer)
+        if len(peer.pairs) > MAX_PAIRS:
+            self.delete_pair(next(iter(peer.pairs.values())), Why.SURPLUS)
+
+    def _late_renewal(self, seconds: int) -> float:
+        """Return after how many seconds a pair is renewed in a client's place."""
+        margin = min((1 - LATE_RENEWAL) * seconds, LATE_MARGIN)
+        return seconds - margin * (1 - SPREAD * self._context.entropy(1)[0] / 256)
+
+    def _tell_installed(self, pair: SaPair, peer: Peer) -> None:
         self._context.tell(
             SaInstalled(
                 peer.id,
@@ -280,8 +275,14 @@ class Peers:
                 pair.kilobytes,
             )
         )
-        if len(peer.pairs) > MAX_PAIRS:
-            self.delete_pair(next(iter(peer.pairs.values())), Why.SURPLUS)
+
+    def used(self, pair: SaPair) -> None:
+        """Take note of how the peer truncates, which its first packet on the pair has shown."""
+        algorithms, icv_length = pair.inbound.algorithms, pair.inbound.icv_length
+        if pair.outbound.icv_length != icv_length:
+            pair.outbound.truncate(icv_length)
+        if pair.spi in self.by_spi and len(algorithms.icv_lengths) > 1:
+            pair.sa.peer.icv_lengths[algorithms] = icv_length
 
     def confirm(self, pair: SaPair) -> None:
         """Take note that the peer has both SAs of a pair, if that is news."""
@@ -294,6 +295,14 @@ class Peers:
         end = self._context.deadlines.get((Timer.ESP_END, pair))
         if end is not None and end > now + GRACE:
             self._context.deadlines.set((Timer.ESP_END, pair), now + GRACE)
+            self.hasten(pair, now)
+
+    def hasten(self, pair: SaPair, now: float) -> None:
+        """Renew a pair soon, if it is not renewed by then."""
+        soon = now + VOLUME_INTERVAL
+        due = self._context.deadlines.get((Timer.ESP_RENEWAL, pair))
+        if due is not None and due > soon:
+            self._context.deadlines.set((Timer.ESP_RENEWAL, pair), soon)
 
     def remove_pair(self, pair: SaPair, why: Why) -> None:
         """Forget a pair."""
@@ -303,7 +312,13 @@ class Peers:
         self._context.deadlines.clear((Timer.ESP_RENEWAL, pair))
         if not self.by_spi:
             self._context.deadlines.clear((Timer.VOLUME, None))
-        self._context.tell(SaDeleted(peer.id, pair.spi, why))
+        unrenewed = ""
+        if not (peer.pairs or peer.dialled) and pair.confirmed and why in _ENDS:
+            if pair.tries:
+                unrenewed = peer.refusal or "no answer yet"
+            elif why is Why.EXPIRED:
+                unrenewed = "there was no ISAKMP SA to do so"
+        self._context.tell(SaDeleted(peer.id, pair.spi, why, unrenewed))
 
     def delete_pair(self, pair: SaPair, why: Why) -> None:
         """Tell the peer of the end of a pair, if it can be told, and forget it."""
@@ -334,6 +349,45 @@ class Peers:
         peer.path = path
         self._places.setdefault(path, []).append(peer)
         self._context.tell(PathChanged(peer.id, path))
+        there = sorted(self._same_client(path, peer.identity), key=lambda one: one.id)
+        for newer in there[1:]:
+            if not (newer.anew or newer.dialled):
+                self._join(there[0], newer)
+
+    def _join(self, older: Peer, newer: Peer) -> None:
+        """Give all that a peer has to another that it turned out to be."""
+        sas, pairs = newer.isakmp_sas, newer.pairs
+        newer.isakmp_sas, newer.pairs = [], {}
+        for spi in pairs:
+            self._context.tell(SaDeleted(newer.id, spi, Why.JOINED))
+        self.close(newer, Why.JOINED)
+        for sa in sas:
+            sa.peer = older
+            older.isakmp_sas.append(sa)
+        while len(older.isakmp_sas) > MAX_ISAKMP_SAS:
+            self.delete_isakmp_sa(older.isakmp_sas[0])
+        for pair in pairs.values():
+            pair.sa.peer = older
+            older.pairs[pair.spi] = pair
+            self.by_spi[pair.spi] = pair, older
+            self._tell_installed(pair, older)
+            if pair.confirmed:
+                self._context.tell(SaConfirmed(older.id, pair.spi))
+
+    def _ask_for_others(self, peer: Peer) -> None:
+        """Ask a peer that has just come whether it is one that was behind the same NAT before."""
+        host, identity = peer.path.peer.host, peer.identity
+        others = [
+            other
+            for other in self.by_id.values()
+            if other.path.peer.host == host and other.identity == identity and other is not peer
+        ]
+        for other in others[-MAX_QUESTIONS:]:
+            sa = other.newest
+            if sa is not None and sa.extensions.dpd and not other.dialled:
+                question = other.liveness.question(sa.spi)
+                message = sa.seal_informational([question], self._context.entropy)
+                self._context.send(message, peer.path)
 
     def _leave(self, peer: Peer) -> None:
         there = self._places[peer.path]

@@ -1,10 +1,10 @@
 """Which offers are taken.
 
 Among the offers that we understand the policy decides by its own order, not by the peer's. So
-it is here that the strongest group wins, and that SHA-1 wins over SHA2-256 in ESP: old Android
-truncates SHA2-256 to 96 bits and all others to 128 (RFC 4868), and no message tells them apart.
-Signatures win over pre-shared keys: who offers both has a certificate, and a key that all clients
-share proves less (RFC 3193 section 5.1.4).
+it is here that the strongest group wins, and in ESP what RFC 8221 prefers: AES-GCM, SHA2, SHA-1.
+Of SHA2 the shortest ICV comes first: those of the others make packets longer, of which the
+largest would have to be fragmented. Signatures win over pre-shared keys: who offers both has a
+certificate, and a key that all clients share proves less (RFC 3193 section 5.1.4).
 """
 
 from collections import Counter
@@ -272,11 +272,9 @@ _3DES_SHA1, _3DES_MD5 = (
     EspAlgorithms(EspTransform.TRIPLE_DES, 0, authentication)
     for authentication in (AuthenticationAlgorithm.HMAC_SHA1, AuthenticationAlgorithm.HMAC_MD5)
 )
-_AES_ALL: Final = _GCM + _AES_SHA1 + _AES_SHA512 + _AES_SHA384 + _AES_SHA256
+_AES_SHA2: Final = _AES_SHA256 + _AES_SHA384 + _AES_SHA512
 
-STRICT: Final = Policy(
-    "strict", _suites(_STRONG_GROUPS, _AES, _SHA2), _GCM + _AES_SHA512 + _AES_SHA384 + _AES_SHA256
-)
+STRICT: Final = Policy("strict", _suites(_STRONG_GROUPS, _AES, _SHA2), _GCM + _AES_SHA2)
 """Nothing that RFC 8247 and RFC 8221 advise against. Not for Windows as it comes: that has
 SHA-1 alone."""
 
@@ -287,7 +285,7 @@ DEFAULT: Final = Policy(
         (*_AES, _3DES),
         (*_SHA2, HashAlgorithm.SHA1),
     ),
-    (*_AES_ALL, _3DES_SHA1),
+    (*_GCM, *_AES_SHA2, *_AES_SHA1, _3DES_SHA1),
 )
 """What Windows, macOS, iOS, ChromeOS and Linux have in common with good practice."""
 

@@ -18,7 +18,7 @@ responder has its inbound SA from message 2 on. Until message 3 or a packet on t
 that the initiator has got message 2, the responder sends message 2 again, and no ESP.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Final
@@ -123,17 +123,28 @@ class QuickMode:
         self.offered: tuple[EspOffer | None, ...] = ()
         self.chosen: EspOffer | None = None
 
-    def start(self, path: Path, ours: Identification, theirs: Identification) -> bytes:
-        """Return message 1, for traffic between these two."""
+    def start(
+        self,
+        path: Path,
+        ours: Identification,
+        theirs: Identification,
+        offers: Sequence[EspOffer] = (),
+    ) -> bytes:
+        """Return message 1, for traffic between these two; `offers` stand in for our usual ones.
+
+        All of them have the same group.
+        """
+        offers = offers or self._usual_offers()
+        group = offers[0].group
         self.initiator = True
         self._ni = self._entropy(NONCE_LENGTH)
         self._identities = [ours.build(), theirs.build()]
         payloads = [
-            Payload(PayloadType.SA, self._offers().build()),
+            Payload(PayloadType.SA, self._propose(offers).build()),
             Payload(PayloadType.NONCE, self._ni),
         ]
-        if self._config.pfs_group is not None:
-            self._key_agreement = KeyAgreement.generate(self._config.pfs_group, self._entropy)
+        if group is not None:
+            self._key_agreement = KeyAgreement.generate(group, self._entropy)
             payloads.append(Payload(PayloadType.KE, self._key_agreement.public))
         payloads += [Payload(PayloadType.ID, identity) for identity in self._identities]
         variant = self.sa.extensions.natt
@@ -216,16 +227,20 @@ class QuickMode:
 
     # What they are made of.
 
-    def _offers(self) -> SecurityAssociation:
+    def _usual_offers(self) -> list[EspOffer]:
         variant, mode = self.sa.extensions.natt, EncapsulationMode.TRANSPORT
         if variant is not None and self.sa.nat.found:
             mode = variant.udp_transport
-        proposals = []
         config = self._config
-        for number, algorithms in enumerate(config.esp_offers, 1):
-            offer = EspOffer(
-                algorithms, mode, config.pfs_group, config.esp_lifetime, config.esp_kilobytes
-            )
+        lifetimes = config.esp_lifetime, config.esp_kilobytes
+        return [
+            EspOffer(algorithms, mode, config.pfs_group, *lifetimes)
+            for algorithms in config.esp_offers
+        ]
+
+    def _propose(self, offers: Sequence[EspOffer]) -> SecurityAssociation:
+        proposals = []
+        for number, offer in enumerate(offers, 1):
             transform = esp_transform(1, offer)
             self._offered.append(read_esp_offer(transform))
             proposals.append(Proposal(number, ProtocolId.ESP, _octets(self._spi), (transform,)))
@@ -269,7 +284,8 @@ class QuickMode:
             raise DecodeError(f"{len(self._identities)} client identifiers")
         theirs, ours = (Identification.parse(Reader(body)) for body in self._identities)
         protocols = {theirs.protocol, ours.protocol}
-        if not protocols <= {0, PROTOCOL_UDP} or ours.port not in (0, L2TP_PORT):
+        ports = 0, L2TP_PORT, self._config.l2tp_port
+        if not protocols <= {0, PROTOCOL_UDP} or ours.port not in ports:
             raise NotifyError(
                 NotifyType.INVALID_ID_INFORMATION,
                 f"SAs for {theirs} and {ours} are wanted, which is not L2TP",
@@ -296,17 +312,20 @@ class QuickMode:
         source = KeySource(self.sa, offer.algorithms, self._ni, self._nr, g_xy)
         window = self._config.replay_window
         come, go = source.keys(self._spi), source.keys(spi)
+        seconds = min(offer.seconds or DEFAULT_LIFETIME, self._config.esp_lifetime)
+        kilobytes = _least(offer.kilobytes, self._config.esp_kilobytes)
         return SaPair(
             self.sa,
             self.initiator,
+            replace(offer, seconds=seconds, kilobytes=kilobytes),
             InboundSa(self._spi, come.algorithms, come.encryption, come.authentication, window),
             OutboundSa(spi, go.algorithms, go.encryption, go.authentication, self._entropy),
             offer.mode in UDP_MODES,
             ours,
             theirs,
             original_address,
-            min(offer.seconds or DEFAULT_LIFETIME, self._config.esp_lifetime),
-            _least(offer.kilobytes, self._config.esp_kilobytes),
+            seconds,
+            kilobytes,
             (come, go),
         )
 

@@ -9,14 +9,20 @@ from ipsec.events import EspOffered, NegotiationFailed, Why
 from ipsec.exchange import Incoming
 from ipsec.isakmp_sa import IsakmpSa
 from ipsec.message import Payload
+from ipsec.offers import EspOffer
 from ipsec.path import Path
 from ipsec.payloads import Identification, Notification
-from ipsec.peers import Peer, Peers
+from ipsec.peer import Peer
+from ipsec.peers import Peers
 from ipsec.quick_mode import QuickMode, State
 from ipsec.sa_pair import SaPair
 
 QUICK_MODE: Final = "quick mode"
 """The stage that events name."""
+
+ANSWER_PAUSES: Final = (4.0, 4.0, 8.0, 8.0, 8.0)
+"""Seconds before each resending of message 2. It is for the initiator to ask again, which gets
+the answer again; ours is for a message 3 that was lost, and must not outrun a slow client."""
 
 _ERRORS: Final = range(1, NotifyType.CONNECTED)
 """Notify types that are errors (RFC 2408 section 3.14.1)."""
@@ -32,17 +38,18 @@ class QuickModes:
         self._peers = peers
 
     def start(self, sa: IsakmpSa, now: float, renewed: SaPair | None = None) -> None:
-        """Begin a quick mode: for L2TP, or for the traffic of the pair that is to be renewed."""
+        """Begin a quick mode: for L2TP, or for another pair like the one to be renewed."""
         context, path = self._context, sa.peer.path
         if renewed is None:
             port = context.config.l2tp_port
             ours = Identification.of_address(path.local.host, PROTOCOL_UDP, port)
             theirs = Identification.of_address(path.peer.host, PROTOCOL_UDP, L2TP_PORT)
+            offers: tuple[EspOffer, ...] = ()
         else:
-            ours, theirs = renewed.ours, renewed.theirs
+            ours, theirs, offers = renewed.ours, renewed.theirs, (renewed.offer,)
         message_id = sa.new_message_id(context.entropy)
         mode = self._make(sa, message_id)
-        first = mode.start(path, ours, theirs)
+        first = mode.start(path, ours, theirs, offers)
         self._keep(sa, mode)
         context.request(mode, first, path, now)
 
@@ -77,6 +84,7 @@ class QuickModes:
 
     def used(self, pair: SaPair) -> None:
         """Take note that a packet came in on a pair: the peer has message 2."""
+        self._peers.used(pair)
         if pair.confirmed:
             return
         for mode in pair.sa.quick_modes.values():
@@ -84,24 +92,25 @@ class QuickModes:
                 self._context.answered(mode)
         self._peers.confirm(pair)
 
-    def is_offering(self, peer: Peer) -> bool:
-        """Say whether a quick mode of ours waits for the answer of a peer."""
+    def is_under_way(self, peer: Peer) -> bool:
+        """Say whether a quick mode waits for an answer of a peer, whoever began it."""
         modes = (mode for sa in peer.isakmp_sas for mode in sa.quick_modes.values())
-        return any(mode.state is State.OFFERED for mode in modes)
+        return any(mode in self._context.requests for mode in modes)
 
     def unanswered(self, mode: QuickMode) -> None:
         """Give up sending a message that gets no answer.
 
         An initiator's quick mode is over, and with it the ISAKMP SA: the peer may have deleted
-        that. A responder cannot know whether the initiator has got message 2 and message 3 was
-        lost, so the pair stays, and is confirmed when it is used.
+        that. Not so with a client, which may just not want to be asked. A responder cannot know
+        whether the initiator has got message 2 and message 3 was lost, so the pair stays, and is
+        confirmed when it is used.
         """
         why = f"no answer to {mode.state.value}"
         if not mode.initiator:
             self._tell_failure(mode, why, "", timed_out=True)
             return
         self._fail(mode, why, "")
-        if mode.sa in mode.sa.peer.isakmp_sas:
+        if mode.sa.peer.dialled and mode.sa in mode.sa.peer.isakmp_sas:
             self._peers.delete_isakmp_sa(mode.sa)
 
     def refused(self, sa: IsakmpSa, notification: Notification) -> None:
@@ -124,7 +133,7 @@ class QuickModes:
     def _go_on(self, mode: QuickMode, answer: bytes | None, path: Path, now: float) -> None:
         peer, pair = mode.sa.peer, mode.pair
         if mode.state is State.ANSWERED and answer is not None:
-            self._context.request(mode, answer, path, now)
+            self._context.request(mode, answer, path, now, ANSWER_PAUSES)
         else:
             self._context.answered(mode)
             if answer is not None:
@@ -154,6 +163,9 @@ class QuickModes:
         mode.state = State.FAILED
         peer = mode.sa.peer
         self._context.answered(mode)
+        if mode.initiator and not peer.dialled:
+            peer.refusal = why
+            return
         self._tell_failure(mode, why, hint)
         if mode.initiator and not peer.pairs:
             self._peers.close(peer, Why.NEGOTIATION_FAILED, tell_peer=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from ipsec import keymat
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import ProtocolId
-from ipsec.esp import InboundSa, OutboundSa
+from ipsec.esp import LAST_SEQUENCE, InboundSa, OutboundSa
 from ipsec.keys import EspKeys
+from ipsec.offers import EspOffer
 from ipsec.payloads import Identification
 from ipsec.policy import SPI_LENGTH
 
@@ -22,12 +23,15 @@ KILOBYTE = 1024
 class SaPair:
     """Both SAs, for what they are and how long; see events.SaInstalled for the fields.
 
-    `sa` is the ISAKMP SA that they were negotiated under, `initiator` our role in that.
-    `confirmed` says that the peer has both; `keys` are those of the inbound and outbound SA.
+    `sa` is the ISAKMP SA that they were negotiated under, `initiator` our role in that, and
+    `offer` what was agreed. `confirmed` says that the peer has both. `tries` counts how often we
+    have begun to renew the pair of a client, because it did not. `keys` are those of the inbound
+    and outbound SA.
     """
 
     sa: "IsakmpSa"
     initiator: bool
+    offer: EspOffer
     inbound: InboundSa
     outbound: OutboundSa
     encapsulated: bool
@@ -38,6 +42,7 @@ class SaPair:
     kilobytes: int | None
     keys: tuple[EspKeys, EspKeys] = field(repr=False)
     confirmed: bool = False
+    tries: int = 0
 
     @property
     def spi(self) -> int:
@@ -46,10 +51,15 @@ class SaPair:
 
     @property
     def volume(self) -> float:
-        """What the busier SA has carried, as a part of what it may."""
+        """What the busier SA has carried, as a part of what it may.
+
+        That is limited by kilobytes, and by sequence numbers (RFC 4303 section 3.3.3).
+        """
+        used = max(self.inbound.window.right_edge, self.outbound.sequence) / LAST_SEQUENCE
         if self.kilobytes is None:
-            return 0.0
-        return max(self.inbound.octets, self.outbound.octets) / (self.kilobytes * KILOBYTE)
+            return used
+        octets = max(self.inbound.octets, self.outbound.octets)
+        return max(used, octets / (self.kilobytes * KILOBYTE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +84,5 @@ class KeySource:
             self.algorithms.keymat_length,
             self.g_xy,
         )
-        return EspKeys(spi, self.algorithms, *self.algorithms.split(octets))
+        algorithms = self.algorithms
+        return EspKeys(spi, algorithms, algorithms.icv_length, *algorithms.split(octets))

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from ipsec.algorithms import EspAlgorithms, Integrity
+from ipsec.algorithms import EspAlgorithms
 from wire import Entropy
 from wire.types import Octets
 
@@ -43,12 +43,18 @@ class Opener(Protocol):
     def open(self, packet: Octets) -> bytes | None:
         """Return all that was encrypted, after the prefix; None if the ICV is wrong."""
 
+    def truncated(self, icv_length: int) -> "Opener":
+        """Return the like for ICVs of another length, one of the algorithms' own."""
+
 
 class Sealer(Protocol):
     """Encrypts and authenticates the packets of one SA."""
 
     def seal(self, header: bytes, payload: Octets, trailer: bytes) -> bytes:
         """Return the packet from SPI to ICV; payload and trailer together are whole blocks."""
+
+    def truncated(self, icv_length: int) -> "Sealer":
+        """Return the like for ICVs of another length, one of the algorithms' own."""
 
 
 def make_opener(
@@ -58,7 +64,7 @@ def make_opener(
     encryption, integrity = algorithms.encryption, algorithms.integrity
     if integrity is None:
         return _GcmOpener(encryption_key, encryption.iv)
-    hmac = TruncatedHmac(integrity, authentication_key)
+    hmac = TruncatedHmac(HMAC(authentication_key, integrity.hash), integrity.icv)
     if encryption.block_cipher is None:
         return _HmacOpener(bytes, 0, hmac)
     # The IV that the context itself is given only takes part in the junk.
@@ -74,7 +80,7 @@ def make_sealer(
     encryption, integrity = algorithms.encryption, algorithms.integrity
     if integrity is None:
         return _GcmSealer(encryption_key)
-    hmac = TruncatedHmac(integrity, authentication_key)
+    hmac = TruncatedHmac(HMAC(authentication_key, integrity.hash), integrity.icv)
     if encryption.block_cipher is None:
         return _HmacSealer(bytes, b"", hmac)
     mode = CBC(bytes(encryption.iv))
@@ -83,13 +89,16 @@ def make_sealer(
 
 
 class TruncatedHmac:
-    """HMAC cut to the length of an ICV: RFC 2403, RFC 2404, RFC 4868."""
+    """HMAC with its key absorbed, cut to the length of an ICV: RFC 2403, RFC 2404, RFC 4868."""
 
     __slots__ = ("_keyed", "length")
 
-    def __init__(self, integrity: Integrity, key: bytes) -> None:
-        self._keyed = HMAC(key, integrity.hash)
-        self.length = integrity.icv
+    def __init__(self, keyed: HMAC, length: int) -> None:
+        self._keyed = keyed
+        self.length = length
+
+    def truncated(self, length: int) -> "TruncatedHmac":
+        return TruncatedHmac(self._keyed, length)
 
     def icv(self, data: Octets) -> bytes:
         mac = self._keyed.copy()
@@ -116,6 +125,9 @@ class _HmacOpener:
             return None
         return self._decrypt(covered[HEADER_LENGTH:])
 
+    def truncated(self, icv_length: int) -> "_HmacOpener":
+        return _HmacOpener(self._decrypt, self.prefix, self._hmac.truncated(icv_length))
+
 
 class _HmacSealer:
     """The other direction; `nonce` is the secret block that becomes the IV."""
@@ -132,6 +144,9 @@ class _HmacSealer:
     def seal(self, header: bytes, payload: Octets, trailer: bytes) -> bytes:
         covered = header + self._encrypt(b"".join((self._nonce, payload, trailer)))
         return covered + self._hmac.icv(covered)
+
+    def truncated(self, icv_length: int) -> "_HmacSealer":
+        return _HmacSealer(self._encrypt, self._nonce, self._hmac.truncated(icv_length))
 
 
 class _GcmOpener:
@@ -152,6 +167,9 @@ class _GcmOpener:
         except InvalidTag:
             return None
 
+    def truncated(self, icv_length: int) -> "_GcmOpener":
+        return self
+
 
 class _GcmSealer:
     """The other direction. The header serves as IV: within an SA no two are the same."""
@@ -165,3 +183,6 @@ class _GcmSealer:
     def seal(self, header: bytes, payload: Octets, trailer: bytes) -> bytes:
         text = b"".join((payload, trailer))
         return header + header + self._aead.encrypt(self._salt + header, text, header)
+
+    def truncated(self, icv_length: int) -> "_GcmSealer":
+        return self

@@ -144,7 +144,7 @@ class Attempts:
         in_call = attempt.ended is None and attempt.stage == Reached.UP
         if in_call and event.why is ike.Why.DEAD:
             noted = attempt.noted(Stage.IKE, text, Mend(mending.NETWORK_LOST))
-        elif attempt.stage != Reached.UP and not attempt.why:
+        elif attempt.stage != Reached.UP and not attempt.why and event.why is not ike.Why.JOINED:
             missing, mend = mending.unfinished(Reached(attempt.stage), attempt.esp, encapsulated)
             noted = attempt.noted(Stage.IKE, f"{text}, {missing}", mend)
         if attempt.ended is None:

@@ -3,8 +3,9 @@
 How this works. `l2gate capture` asks by the control socket, which is root's alone, and gets
 what is recorded by it, message by message (`Capture`); the server itself writes no file. While
 a capture is under way, the program shows `Captures` what came in, when the gateway has had it,
-and what went out, batch by batch. With each IKE message the client's SAs are looked at, and the
-keys of those that are new go first. A capture ends itself, and nothing of it is left then.
+and what went out, batch by batch. With each IKE message, and each ESP packet of an SA whose
+key was not told yet, the client's SAs are looked at, and the keys of those that are new go
+first. A capture ends itself, and nothing of it is left then.
 
 A client is an address: all that comes from it is recorded, also before there is a peer. A user
 is the addresses of the user's peers: where a neighbour behind the same NAT has a peer too, the
@@ -17,7 +18,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from ipsec.path import Address, Path
-from ipsec.udpencap import Kind, classify
+from ipsec.policy import SPI_LENGTH
 from l2gate.control import Json, Sink
 from l2gate.pcapng import outer_packet
 from l2gate.wireshark import ESP_TABLE, ISAKMP_TABLE, esp_line, isakmp_line
@@ -146,8 +147,8 @@ class Capture:
         self._follow()
         if not self._room or not self._watches(path.peer):
             return
-        if path.local.port and classify(data, path.local.port) is Kind.IKE:
-            self._tell_keys()
+        if int.from_bytes(data[:SPI_LENGTH]) not in self._told:
+            self._tell_keys()  # an IKE message has a cookie there, or the non-ESP marker
         ends = (path.peer, path.local) if inbound else (path.local, path.peer)
         octets = b64encode(outer_packet(data, *ends)).decode()
         message: dict[str, Json] = {"packet": octets, "time": wall, "inbound": inbound}

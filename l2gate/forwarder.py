@@ -156,6 +156,8 @@ class Forwarder:
             datagram = sa.open(packet)
         except EspError as error:
             self.drops[error.reason] += 1
+            if sa.packets == 1:  # the first may be genuine and yet of no use, as a dummy is
+                self._upcalls.sa_used(sa.spi)
             return
         if sa.packets == 1:
             self._upcalls.sa_used(sa.spi)

@@ -52,6 +52,10 @@ wants the SAs deleted."""
 CLOSED_PEER = 1.0
 """Seconds after we closed a peer's last tunnel until its SAs go: time for its answers."""
 
+DRAINING = 5.0
+"""Seconds that packets are still let in on an SA which the peer has deleted: its Delete may have
+overtaken them on the way."""
+
 SHUTDOWN_PPP = 2.0
 """Seconds that the links have to answer our Terminate-Request when the server stops."""
 
@@ -60,10 +64,11 @@ SHUTDOWN_L2TP = 0.5
 
 
 class Due(Enum):
-    """What is due, with the number of the tunnel or peer; the last two steps have none."""
+    """What is due, with the number of the tunnel or peer, or the SPI; the last two have none."""
 
     TUNNEL_IDLE = "a tunnel has had no session for long enough"
     PEER_IDLE = "a peer has had no tunnel for long enough"
+    SA_DRAINED = "nothing can be under way any more on an SA that its peer has deleted"
     LINKS_CLOSED = "shutting down: the links had their time"
     TUNNELS_CLOSED = "shutting down: the tunnels had their time"
 
@@ -267,7 +272,7 @@ class Gateway:
                         nat=known.record.encapsulated,
                     )
             case ike.SaDeleted():
-                self.peers.uninstall(event.peer, event.inbound_spi)
+                self._on_sa_deleted(event, now)
             case ike.PathChanged():
                 self.peers.move(event.peer, event.path)
                 self.attempts.moved(event)
@@ -278,12 +283,25 @@ class Gateway:
                 if noted is not None and self._refusals.admits(event.path.peer.host, now):
                     self._tell(noted)
 
+    def _on_sa_deleted(self, event: ike.SaDeleted, now: float) -> None:
+        peer, spi = self.peers.get(event.peer), event.inbound_spi
+        if event.why is ike.Why.DELETED_BY_PEER:
+            self.peers.drain(event.peer, spi)
+            self._deadlines.set((Due.SA_DRAINED, spi), now + DRAINING)
+        else:
+            self.peers.uninstall(event.peer, spi)
+        if event.unrenewed and peer is not None and peer.tunnels:
+            text = f"the client did not renew its ESP SAs, nor could we: {event.unrenewed}"
+            self._note(Stage.IPSEC, text, peer, mending.NOT_RENEWED)
+
     def _on_peer_closed(self, event: ike.PeerClosed, now: float) -> None:
         """RFC 3193 section 3.1: L2TP hears of it when IKE loses a peer."""
         peer = self.peers.remove(event.peer)
         self._deadlines.clear((Due.PEER_IDLE, event.peer))
         if peer is None:
             return
+        for spi in peer.draining:
+            self._deadlines.clear((Due.SA_DRAINED, spi))
         for tunnel in list(peer.tunnels):
             opened = self._tunnels[tunnel]
             self.lns.close_flow(opened.flow, f"the IPsec peer is gone: {event.why.value}", now)
@@ -367,6 +385,8 @@ class Gateway:
                 )
             case Due.PEER_IDLE:
                 self.ike.close_peer(number, now)
+            case Due.SA_DRAINED:
+                self.peers.drained(number)
             case Due.LINKS_CLOSED:
                 self.lns.close_all(now)
                 self._deadlines.set((Due.TUNNELS_CLOSED, 0), now + SHUTDOWN_L2TP)

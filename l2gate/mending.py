@@ -51,6 +51,8 @@ LINK = {
 
 NO_NETWORK = Mend("set IPv4 of the client's profile to get its address from the server", NO_ADDRESS)
 
+NOT_RENEWED = Mend("the client must renew its IPsec SAs before their lifetime is over: see its log")
+
 _NO_ESP = Mend(
     "let IP protocol 50 through between client and server, or set ipsec.force_encapsulation",
     NO_ANSWER,

@@ -9,6 +9,9 @@ from ipsec.esp import OutboundSa
 from ipsec.events import PeerAuthenticated, SaInstalled
 from l2gate.records import PeerRecord, SaRecord, Tables
 
+MAX_DRAINING = 16
+"""SAs of one peer that are let in on after their end; a client that renews has one at a time."""
+
 
 class Flow(NamedTuple):
     """What an L2TP tunnel belongs to (RFC 3193 section 3.3).
@@ -30,7 +33,10 @@ class _Outbound(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Peer:
-    """One IPsec peer. `tunnels` are the L2TP tunnels that came through it."""
+    """One IPsec peer. `tunnels` are the L2TP tunnels that came through it.
+
+    `draining` are inbound SAs that it has deleted a moment ago.
+    """
 
     record: PeerRecord
     identity: str
@@ -40,6 +46,7 @@ class Peer:
     tunnels: set[int] = field(default_factory=set)
     pairs: dict[int, _Outbound] = field(default_factory=dict)
     confirmed: set[int] = field(default_factory=set)
+    draining: set[int] = field(default_factory=set)
 
 
 class Peers:
@@ -73,6 +80,7 @@ class Peers:
             return
         self._tables.sas[event.inbound.spi] = SaRecord(event.inbound, peer.record)
         peer.pairs[event.inbound.spi] = _Outbound(event.outbound, event.encapsulated)
+        peer.draining.discard(event.inbound.spi)
         peer.algorithms = event.algorithms
 
     def confirm(self, number: int, spi: int) -> None:
@@ -85,10 +93,23 @@ class Peers:
     def uninstall(self, number: int, spi: int) -> None:
         """Forget a pair; another confirmed one takes over, the newest there is."""
         self._tables.sas.pop(spi, None)
-        peer = self._peers.get(number)
-        if peer is not None and peer.pairs.pop(spi, None) is not None:
-            peer.confirmed.discard(spi)
-            _choose_outbound(peer)
+        self._stop_sending(number, spi)
+
+    def drain(self, number: int, spi: int) -> None:
+        """Forget a pair, but let in what is under way on it until `drained`."""
+        peer = self._stop_sending(number, spi)
+        if peer is not None and len(peer.draining) < MAX_DRAINING:
+            peer.draining.add(spi)
+        else:
+            self._tables.sas.pop(spi, None)
+
+    def drained(self, spi: int) -> None:
+        """Let nothing more in on an SA that was drained."""
+        record = self._tables.sas.get(spi)
+        peer = self._peers.get(record.peer.peer) if record is not None else None
+        if peer is not None and spi in peer.draining:
+            peer.draining.remove(spi)
+            del self._tables.sas[spi]
 
     def move(self, number: int, path: Path) -> None:
         """Send to where the peer has moved."""
@@ -100,10 +121,18 @@ class Peers:
         """Forget a peer and whatever SAs it still has; return it, or None if unknown."""
         peer = self._peers.pop(number, None)
         if peer is not None:
-            for spi in list(peer.pairs):
+            for spi in peer.draining.union(peer.pairs):
                 self._tables.sas.pop(spi, None)
             peer.record.outbound = None
         return peer
+
+    def _stop_sending(self, number: int, spi: int) -> Peer | None:
+        peer = self._peers.get(number)
+        if peer is not None and peer.pairs.pop(spi, None) is not None:
+            peer.confirmed.discard(spi)
+            _choose_outbound(peer)
+            return peer
+        return None
 
 
 def _choose_outbound(peer: Peer) -> None:

@@ -31,6 +31,11 @@ _AUTHENTICATION: Final = {
     AuthenticationAlgorithm.HMAC_SHA2_384: "HMAC-SHA-384-192 [RFC4868]",
     AuthenticationAlgorithm.HMAC_SHA2_512: "HMAC-SHA-512-256 [RFC4868]",
 }
+_DRAFT: Final[dict[tuple[AuthenticationAlgorithm | None, int], str]] = {
+    (AuthenticationAlgorithm.HMAC_SHA2_256, 12): (
+        "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]"
+    ),
+}
 
 
 def isakmp_line(key: IsakmpKey) -> str:
@@ -40,6 +45,8 @@ def isakmp_line(key: IsakmpKey) -> str:
 
 def esp_line(keys: EspKeys, is_ipv6: bool) -> str:
     """Return the line of ESP_TABLE for an ESP SA, wherever a NAT may move its ends."""
+    algorithm = keys.algorithms.authentication
+    authentication = _DRAFT.get((algorithm, keys.icv_length), _AUTHENTICATION[algorithm])
     fields = (
         "IPv6" if is_ipv6 else "IPv4",
         "*",
@@ -47,7 +54,7 @@ def esp_line(keys: EspKeys, is_ipv6: bool) -> str:
         f"0x{keys.spi:08x}",
         _ENCRYPTION[EspTransform(keys.algorithms.transform)],
         _hexadecimal(keys.encryption),
-        _AUTHENTICATION[keys.algorithms.authentication],
+        authentication,
         _hexadecimal(keys.authentication),
     )
     return ",".join(f'"{field}"' for field in fields)

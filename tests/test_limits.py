@@ -9,6 +9,7 @@ import pytest
 from aaa import leases, lockout, totp
 from ipsec import (
     certificates,
+    dpd,
     exchange,
     foreign,
     fragmentation,
@@ -28,11 +29,13 @@ from l2gate import (
     control,
     event_log,
     fleet,
+    gateway,
     linelimit,
     operations,
     reloading,
     switchboard,
 )
+from l2gate import peers as gate_peers
 from l2gate.configuration import load, values
 from l2gate.settings import ike_config, link_config, lns_config
 from l2tp.config import L2tpConfig
@@ -67,6 +70,11 @@ CODE = {
     "log lines about failed negotiations of one address": linelimit.PER_HOST,
     "log lines about failed negotiations of all addresses": linelimit.IN_ALL,
     "time that a peer has to use up or replace an SA after its end": peers.GRACE,
+    "questions to a silent peer before it counts as dead": dpd.TRIES,
+    "time between them": dpd.RETRY,
+    "SAs of a peer that are let in on after its Delete": gate_peers.MAX_DRAINING,
+    "time for which they are let in": gateway.DRAINING,
+    "old peers that a new one is asked for, whether it is one of them": peers.MAX_QUESTIONS,
     "tunnels of one client and UDP port": L2TP["max_tunnels_per_flow"],
     "tunnels that are not established yet": L2TP["max_half_open"],
     "sessions of a tunnel": L2TP["max_sessions_per_tunnel"],

@@ -12,14 +12,17 @@ ALL = PROFILES + GROUP_PROFILES
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "clients.md").read_text()
 ROWS = {
-    row[0]: row[1:] for row in re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", TEXT, re.M)
+    row[0]: row[1:]
+    for row in re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", TEXT, re.M)
 }
 
 
 @pytest.mark.parametrize("profile", ALL, ids=str)
 def test_row(profile: Profile) -> None:
-    how, _, proposals = ROWS[profile.name]
+    how, how_long, result, proposals = ROWS[profile.name]
     assert how == profile.provenance()
+    assert how_long == profile.endurance()
+    assert ("hangs up" in result) is profile.phase1.vital
     assert proposals.split(",")[0] == ("`legacy`" if profile.legacy else "`default`")
 
 

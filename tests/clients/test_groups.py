@@ -6,15 +6,14 @@ import pytest
 
 from ipsec.constants import IKE_PORT, NATT_PORT, IdType
 from l2gate.configuration import Proposals
-from l2gate.configuration.model import KeySettings
 from tests.support.client import ClientState
-from tests.support.lab import PSK, Lab, assert_passes_traffic, configuration, up
+from tests.support.lab import PSK, Lab, assert_passes_traffic, up
 from tests.support.native.client import NativeClient
+from tests.support.native.groups import admit, key_of
 from tests.support.native.profile import Profile
 from tests.support.native.profiles import ANDROID_GROUP, GROUP_PROFILES, MACOS, MACOS_GROUP
 from tests.support.simulation import Link, Nat
 
-KEY = b"another long and random pre-shared key"
 PATIENCE = 16.0
 
 profiles = pytest.mark.parametrize("profile", GROUP_PROFILES, ids=str)
@@ -23,18 +22,12 @@ profiles = pytest.mark.parametrize("profile", GROUP_PROFILES, ids=str)
 def lab_with(*groups: str, link: Link | None = None, seed: int = 1) -> Lab:
     """Return a lab whose server was told of groups by a reload."""
     lab = Lab(seed, link, Proposals.LEGACY)
-    keys = tuple(KeySettings(KEY + group.encode(), group=group) for group in groups)
-    settings = configuration()
-    lab.server.gateway.replace_credentials(
-        replace(settings, ipsec=replace(settings.ipsec, keys=keys))
-    )
+    admit(lab, *groups)
     return lab
 
 
 def native(lab: Lab, profile: Profile, *place: object, **settings: object) -> NativeClient:
-    assert profile.phase1.group is not None
-    psk = KEY + profile.phase1.group[1]
-    return lab.native(profile, *place, **{"psk": psk, **settings})  # type: ignore[arg-type]
+    return lab.native(profile, *place, **{"psk": key_of(profile), **settings})  # type: ignore[arg-type]
 
 
 def on(link: Link | None = None, seed: int = 1) -> Lab:

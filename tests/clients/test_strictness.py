@@ -158,8 +158,8 @@ def test_numbers_of_nat_traversal(profile: Profile, nat_d: int, mode: int, nat_o
     assert exchange.main.nat.ours
     assert exchange.main.path.local.port == 4500
     quick = QuickMode(profile.phase2, exchange.main, 1, bytes(16), 1701, Random(3).randbytes)
-    assert [item.type for item in quick._nat_oa] == [nat_oa, nat_oa]
-    for proposal in quick._offer.proposals:
+    assert [item.type for item in quick.nat_oa] == [nat_oa, nat_oa]
+    for proposal in quick.offer.proposals:
         for transform in proposal.transforms:
             modes = [one.number for one in transform.attributes if one.type == 4]
             assert modes == [mode]
@@ -173,15 +173,15 @@ def test_message_2_of_quick_mode(profile: Profile) -> None:
     mode = QuickMode(profile.phase2, exchange.main, 1, entropy(16), 1701, entropy)
     exchange.message = mode.first()
     answer = exchange.answer()
-    identities, offer, iv = mode._identities, mode._offer, mode._iv
-    mode._identities = identities[::-1]
+    identities, offer, iv = mode.identities, mode.offer, mode._iv
+    mode.identities = identities[::-1]
     with pytest.raises(Refusal, match="mismatched ID"):
         mode.receive(answer)
-    mode._identities, mode._iv = identities, iv
-    mode._offer = SecurityAssociation(())
+    mode.identities, mode._iv = identities, iv
+    mode.offer = SecurityAssociation(())
     with pytest.raises(Refusal, match="a transform was changed"):
         mode.receive(answer)
-    mode._offer, mode._iv = offer, iv
+    mode.offer, mode._iv = offer, iv
     assert mode.receive(answer)
 
 

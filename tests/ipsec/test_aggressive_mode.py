@@ -488,7 +488,7 @@ def test_what_the_client_says_in_clear_explains_why_it_does_not_go_on() -> None:
 
 def test_other_keys_are_good_from_the_next_handshake_on() -> None:
     ike = server()
-    old, half = caller_of(ike, seed=1), caller_of(ike, port=501, seed=2)
+    old, half = caller_of(ike, seed=1), caller_of(ike, host="198.51.100.8", seed=2)
     third = third_of(half)
     old.send(third_of(old))
     ike.replace_credentials(config(preshared_keys=lambda host: (PresharedKey(b"new", "new"),)))

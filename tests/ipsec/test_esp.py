@@ -113,7 +113,10 @@ def test_each_changed_octet_is_noticed_and_changes_nothing(algorithms: EspAlgori
 def test_lengths_that_cannot_be(algorithms: EspAlgorithms) -> None:
     outbound, inbound = pair(algorithms)
     packet = outbound.seal(bytes(40))
+    drafts = [algorithms.icv_length - other for other in algorithms.icv_lengths[1:]]
     for length in range(len(packet)):
+        if len(packet) - length in drafts:  # then it is whole: see test_icv_length.py
+            continue
         cut = packet[:length]
         text = length - 8 - algorithms.encryption.iv - algorithms.icv_length
         whole = text >= 2 and text % algorithms.encryption.alignment == 0

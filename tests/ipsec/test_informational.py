@@ -8,13 +8,14 @@ from ipsec import dpd
 from ipsec.constants import NotifyType, PayloadType, ProtocolId
 from ipsec.endpoint import Ike
 from ipsec.errors import Drop
-from ipsec.events import PeerClosed, SaDeleted, Why
+from ipsec.events import PeerClosed, SaConfirmed, SaDeleted, Why
 from ipsec.message import Payload, parse_message
 from ipsec.payloads import Delete, Notification
 from ipsec.peers import GRACE, LINGER
 from ipsec.quick_mode import QuickMode
 from tests.support.caller import Caller, clear, rebuilt
 from tests.support.ike import Pair, config
+from tests.support.simulation import Link, Nat
 from wire import LocalError, Reader
 
 QUIET = config(dpd_interval=None)
@@ -84,6 +85,18 @@ def test_deletes_that_overtook_each_other() -> None:
     caller.send(late)
     assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
     assert caller.ike.next_timeout() is None
+
+
+def test_who_deletes_the_old_pair_has_the_new_one() -> None:
+    """Message 3 of the quick mode that renewed it was lost."""
+    caller, _ = connected()
+    caller.send(caller.offer(caller.quick_mode(spi=0x2000)))
+    old, new = (spi for spi, _ in caller.ike.snapshot().peers[0].pairs)
+    caller.events()
+    caller.inform(delete(ProtocolId.ESP, esp(0x1000)))
+    assert caller.events() == [SaDeleted(1, old, Why.DELETED_BY_PEER), SaConfirmed(1, new)]
+    caller.ike.handle_timeout(caller.now + 60)
+    assert caller.answers() == [], "message 2 is not sent again"
 
 
 def test_a_deleted_isakmp_sa_is_soon_forgotten() -> None:
@@ -239,6 +252,39 @@ def test_a_silent_peer_is_asked_and_then_given_up() -> None:
     caller.ike.handle_timeout(caller.now)
     assert caller.answers() == []
     assert [type(event) for event in caller.events()] == [SaDeleted, PeerClosed]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_lossy_link_is_no_death(seed: int) -> None:
+    """A day on which the client says nothing of itself, and a fifth is lost each way."""
+    asking, nat = config(dpd_interval=20.0), Nat("203.0.113.9")
+    pair = Pair(QUIET, asking, nat, seed=seed)
+    pair.establish()
+    assert (1 - 0.8 * 0.8) ** dpd.TRIES < 1e-6
+    pair.simulation.link = Link(delay=0.05, jitter=0.1, loss=0.2)
+    most = 0
+    for _ in range(24 * 360):
+        pair.simulation.run(10.0)
+        (peer,) = pair.server.ike._peers.by_id.values()
+        most = max(most, peer.liveness.unanswered)
+    assert 4 <= most < dpd.TRIES
+
+
+def test_esp_in_the_midst_of_questions_is_an_answer() -> None:
+    caller, mode = connected(config(dpd_interval=20.0))
+    assert mode.pair is not None
+    server_side = caller.ike._peers.by_spi[inbound(caller)][0]
+    caller.now += 20.0
+    for _ in range(3):
+        for _ in range(dpd.TRIES - 1):
+            caller.ike.handle_timeout(caller.now)
+            question(caller)
+            caller.now += dpd.RETRY
+        server_side.inbound.open(mode.pair.outbound.seal(b"12345678"))
+        caller.ike.handle_timeout(caller.now)
+        assert caller.answers() == []
+        caller.now += 20.0
+    assert caller.events() == []
 
 
 def test_an_answer_makes_it_alive_again() -> None:

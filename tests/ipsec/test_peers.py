@@ -27,7 +27,7 @@ from ipsec.events import (
 )
 from ipsec.message import Payload
 from ipsec.path import Address, Path
-from ipsec.payloads import Identification, Notification
+from ipsec.payloads import Delete, Identification, Notification
 from ipsec.peers import GRACE, MAX_ISAKMP_SAS, MAX_PAIRS
 from tests.support.caller import Caller
 from tests.support.ike import SERVER, IkeHost, Pair, config
@@ -210,6 +210,20 @@ def test_initial_contact_after_main_mode_does_the_same() -> None:
     new.complete(new.quick_mode(spi=0x2000))
     (peer,) = ike.snapshot().peers
     assert (peer.peer, peer.isakmp_sas, len(peer.pairs)) == (2, 1, 1)
+
+
+def test_initial_contact_after_the_isakmp_sa_was_deleted_does_the_same() -> None:
+    """Pairs outlive their ISAKMP SA, and are no less forgotten by the client."""
+    ike = server()
+    old = Caller(ike, seed=1)
+    old_sa = old.establish()
+    old.complete(old.quick_mode())
+    old.inform(Payload(PayloadType.DELETE, Delete(ProtocolId.ISAKMP, (old_sa.spi,)).build()))
+    new = Caller(ike, seed=2)
+    new.establish()
+    new.events()
+    initial_contact(new)
+    assert kinds(new) == [SaDeleted, PeerClosed, PeerAuthenticated]
 
 
 def test_initial_contact_that_comes_late_removes_what_is_older() -> None:

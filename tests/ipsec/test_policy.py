@@ -145,14 +145,14 @@ def test_choice_of_phase_2_for_windows(count: int, nat_oa: int, size: int) -> No
 @pytest.mark.parametrize(
     ("authentications", "number"),
     [
-        ([Auth.HMAC_SHA2_256, Auth.HMAC_SHA1, Auth.HMAC_MD5], 2),
+        ([Auth.HMAC_SHA2_256, Auth.HMAC_SHA1, Auth.HMAC_MD5], 1),
         ([Auth.HMAC_SHA1, Auth.HMAC_MD5], 1),
-        ([Auth.HMAC_SHA2_512, Auth.HMAC_SHA2_384, Auth.HMAC_SHA1, Auth.HMAC_SHA2_256], 3),
-        ([Auth.HMAC_SHA2_256], 1),
+        ([Auth.HMAC_SHA2_512, Auth.HMAC_SHA2_384, Auth.HMAC_SHA1, Auth.HMAC_SHA2_256], 4),
+        ([Auth.HMAC_SHA1, Auth.HMAC_SHA2_512], 2),
     ],
-    ids=["macOS", "macOS before 11", "Android", "SHA2-256 alone"],
+    ids=["macOS", "macOS before 11", "Android", "SHA-1 first"],
 )
-def test_sha_1_before_sha2_256_whose_truncation_is_unknown(
+def test_sha2_before_sha_1_and_the_shortest_icv_first(
     authentications: list[Auth], number: int
 ) -> None:
     sa = clients.racoon_quick_mode(EncapsulationMode.TRANSPORT, authentications)

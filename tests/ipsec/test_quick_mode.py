@@ -25,6 +25,7 @@ from ipsec.path import Path
 from ipsec.payloads import Identification, Notification, OriginalAddress
 from ipsec.proposals import SecurityAssociation
 from ipsec.quick_mode import QuickMode, State
+from ipsec.quick_modes import ANSWER_PAUSES
 from tests.support import clients
 from tests.support.caller import Caller
 from tests.support.ike import SERVER, Pair, config
@@ -242,7 +243,7 @@ def test_pfs_without_a_key_and_with_a_bad_one() -> None:
         ([Payload(PayloadType.KE, bytes(64))], NotifyType.INVALID_KEY_INFORMATION),
     ):
         mode = caller.quick_mode()
-        sa = Payload(PayloadType.SA, mode._offers().build())
+        sa = Payload(PayloadType.SA, mode._propose(mode._usual_offers()).build())
         payloads = [sa, Payload(PayloadType.NONCE, bytes(16)), *key]
         (answer,) = caller.send(mode._seal(payloads, mode._hash_1))
         body = caller.open(answer).the(PayloadType.NOTIFY)
@@ -330,8 +331,12 @@ def test_message_2_is_sent_again_until_esp_comes() -> None:
     (answer,) = caller.send(first)
     installed = only(caller, SaInstalled)
     assert isinstance(installed, SaInstalled)
-    for pause in (1.0, 2.0):
-        caller.now += pause
+    for pause in ANSWER_PAUSES[:2]:
+        caller.now += pause - 0.1
+        caller.ike.handle_timeout(caller.now)
+        assert caller.answers() == [], "the client may be slow"
+        assert caller.send(first) == [answer], "but gets its answer whenever it asks"
+        caller.now += 0.1
         caller.ike.handle_timeout(caller.now)
         assert caller.answers() == [answer]
     caller.ike.packet_authenticated(installed.inbound.spi, None, caller.now)

@@ -11,7 +11,8 @@ from ipsec.events import NegotiationFailed, PeerClosed, SaDeleted, SaInstalled, 
 from ipsec.informational import RECALL
 from ipsec.message import Payload
 from ipsec.payloads import Delete, Notification
-from ipsec.peers import GRACE, RENEWAL, VOLUME_INTERVAL, Peer
+from ipsec.peer import Peer
+from ipsec.peers import GRACE, RENEWAL, VOLUME_INTERVAL
 from ipsec.renewals import RETRY
 from tests.support.caller import Caller
 from tests.support.ike import IkeHost, Pair, config

@@ -8,7 +8,7 @@ from ipsec.esp import InboundSa, OutboundSa
 from ipsec.events import PeerAuthenticated, SaInstalled
 from ipsec.path import Address, Path
 from ipsec.payloads import Identification
-from l2gate.peers import Peers
+from l2gate.peers import MAX_DRAINING, Peers
 from l2gate.records import Tables
 
 GCM = EspAlgorithms(EspTransform.AES_GCM_16, 128)
@@ -24,8 +24,8 @@ def installed(spi: int, encapsulated: bool = True) -> SaInstalled:
     return SaInstalled(1, inbound, outbound, PATH, encapsulated, OURS, THEIRS, None, "", 3600, None)
 
 
-def with_pairs(*spis: int) -> Peers:
-    peers = Peers(Tables())
+def with_pairs(*spis: int, tables: Tables | None = None) -> Peers:
+    peers = Peers(Tables() if tables is None else tables)
     peers.add(PeerAuthenticated(1, PATH, THEIRS, "", ""))
     for spi in spis:
         peers.install(installed(spi))
@@ -60,6 +60,41 @@ def test_when_the_newest_is_gone_the_next_takes_over() -> None:
     for spi, expected in ((0x3000, 0x1000), (0x2000, 0x1000), (0x1000, None)):
         peers.uninstall(1, spi)
         assert outbound(peers) == expected
+
+
+def test_a_pair_that_drains_lets_in_and_nothing_out() -> None:
+    tables = Tables()
+    peers = with_pairs(0x1000, 0x2000, tables=tables)
+    peers.confirm(1, 0x1000)
+    peers.confirm(1, 0x2000)
+    peers.drain(1, 0x2000)
+    assert outbound(peers) == 0x1000
+    assert set(tables.sas) == {0x1000, 0x2000}
+    peers.drain(1, 0x1000)
+    assert outbound(peers) is None
+    for spi in (0x1000, 0x3000, 0x1000):
+        peers.drained(spi)
+        assert set(tables.sas) == {0x2000}
+    peers.remove(1)
+    assert tables.sas == {}
+    peers.drained(0x2000)
+
+
+def test_an_spi_that_is_given_out_anew_does_not_drain() -> None:
+    tables = Tables()
+    peers = with_pairs(0x1000, tables=tables)
+    peers.drain(1, 0x1000)
+    peers.install(installed(0x1000))
+    peers.drained(0x1000)
+    assert set(tables.sas) == {0x1000}
+
+
+def test_few_drain_at_one_time() -> None:
+    tables = Tables()
+    peers = with_pairs(*range(0x1000, 0x1100, 2), tables=tables)
+    for spi in range(0x1000, 0x1100, 2):
+        peers.drain(1, spi)
+    assert set(tables.sas) == set(range(0x1000, 0x1000 + 2 * MAX_DRAINING, 2))
 
 
 def test_what_is_not_there_is_not_confirmed() -> None:

@@ -15,7 +15,8 @@ from l2gate.recording import Recording
 from tests.support import tshark
 from tests.support.client import ClientHost, ClientState
 from tests.support.esp import name
-from tests.support.lab import assert_passes_traffic
+from tests.support.lab import assert_passes_traffic, up
+from tests.support.native.profiles import ANDROID_10
 from tests.support.recorder import RecordedLab, Sink
 from tests.support.simulation import Nat, Wire
 
@@ -113,6 +114,21 @@ def test_a_login_can_be_read(suite: EspAlgorithms, nat: bool, tmp_path: Path) ->
     packets = dissect(sink, tmp_path)
     assert_readable(packets)
     assert all(packet.has("udp", "udpencap") == nat for packet in packets if packet.has("esp"))
+
+
+def test_a_login_of_a_client_that_truncates_as_the_draft_did(tmp_path: Path) -> None:
+    """The keys are told once its first packet has shown that it does."""
+    lab = RecordedLab(Proposals.LEGACY)
+    sink = lab.host.record(PUBLIC)
+    client = lab.native(ANDROID_10)
+    assert client.profile.phase2.draft_icv
+    assert lab.run(16, lambda: up(client))
+    assert_passes_traffic(lab, client)
+    assert len(sink.lines("esp_sa")) == 2
+    esp = [packet for packet in dissect(sink, tmp_path) if packet.has("esp")]
+    assert sum(packet.has("icmp") for packet in esp) == 2
+    assert all(packet.has("l2tp") for packet in esp)
+    assert {packet["bad_icv"] for packet in esp} == {"0"}
 
 
 def test_the_other_cipher_of_ike(tmp_path: Path) -> None:

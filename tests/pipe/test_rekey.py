@@ -7,8 +7,11 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 
 from ipsec.context import Timer
-from ipsec.peers import GRACE, Peer
+from ipsec.events import Why
+from ipsec.peer import Peer
+from ipsec.peers import GRACE
 from l2gate.forwarder import Drop
+from l2gate.gateway import DRAINING
 from tests.support.client import ClientHost, ClientState
 from tests.support.lab import Lab
 from tests.support.simulation import Link, Nat
@@ -198,3 +201,91 @@ def test_the_way_of_apple() -> None:
     session.lab.run(GRACE)
     assert session.peer_of().isakmp_sas == [new]
     session.assert_unharmed()
+
+
+# Clients that delete early, or never renew.
+
+
+@pytest.mark.parametrize("new_first", [True, False])
+def test_packets_that_a_delete_has_overtaken_are_let_in(new_first: bool) -> None:
+    session = Session(True, Link(delay=0.2, jitter=0.3), ike_lifetime=28800, esp_lifetime=28800)
+    client, server = session.client, session.lab.server
+    assert client.peer is not None
+    sent = 0
+    for _ in range(20):
+        (old,) = session.peer_of(client).pairs.values()
+        if new_first:
+            client.ike.rekey_esp(client.peer, session.lab.simulation.now)
+            assert session.lab.run(30, lambda old=old: session.peer_of(client).sending is not old)  # type: ignore[misc]
+        for _ in range(20):
+            session.ping()
+            sent += 1
+            session.lab.run(0.01)
+        client.ike._peers.delete_pair(old, Why.CLOSED)
+        if not new_first:
+            sa = session.peer_of(client).isakmp_sas[-1]
+            client.ike._quick_modes.start(sa, session.lab.simulation.now)
+        assert session.lab.run(30, lambda: len(session.peer_of().pairs) == 1)
+        session.lab.run(DRAINING + 2)
+        assert len(server.gateway.tables.sas) == 1
+    assert len(server.inner) == sent
+    assert server.gateway.forwarder.drops[Drop.UNKNOWN_SPI] == 0
+    assert client.state is ClientState.UP
+    assert server.noted("closed") == []
+
+
+class Lazy(Session):
+    """A client that never renews a pair, nor ends one that is not renewed."""
+
+    def ping(self) -> None:
+        self.sleep()
+        super().ping()
+
+    def sleep(self) -> None:
+        for pair in self.peer_of(self.client).pairs.values():
+            self.client.ike._context.deadlines.clear((Timer.ESP_RENEWAL, pair))
+            if len(self.peer_of(self.client).pairs) == 1:
+                self.client.ike._context.deadlines.clear((Timer.ESP_END, pair))
+
+
+@pytest.mark.parametrize("nat", [False, True])
+def test_a_client_that_never_renews_phase_2(nat: bool) -> None:
+    session = Lazy(nat, Link(delay=0.02, jitter=0.02))
+    assert session.run(5 * HOUR) == ([], [])
+    session.assert_unharmed()
+    assert session.most_pairs == 2
+    assert len(session.lab.server.noted("SA established")) == pytest.approx(1 + 300 / 29, abs=2)
+
+
+def test_a_client_that_lets_nobody_renew_ends_with_one_line_that_says_so() -> None:
+    session = Lazy(True, ike_lifetime=600, esp_lifetime=1800)
+    client, server = session.client, session.lab.server
+    client.ike._context.deadlines.clear((Timer.IKE_RENEWAL, session.peer_of(client).isakmp_sas[0]))
+    assert session.run(30) == ([], []), "to the end of its pair"
+    session.lab.run(2 * MINUTE)
+    (line,) = server.noted("did not renew")
+    assert "there was no ISAKMP SA to do so" in str(line)
+    assert line.trouble
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3, 1.0])
+def test_nat_moves_a_client_that_then_renews_before_it_says_anything_else(pause: float) -> None:
+    """Its old SAs speak for it: the server asks at the new place under them."""
+    session = Session(True, Link(delay=0.02, jitter=0.01), ike_lifetime=28800, esp_lifetime=28800)
+    client, simulation = session.client, session.lab.simulation
+    (nat,) = simulation._nat_of.values()
+    assert client.peer is not None
+    for _ in range(5):
+        old = session.peer_of(client).sending
+        nat.forget()
+        client.ike.rekey_ike(client.peer, simulation.now)
+        session.lab.run(1, lambda: len(session.peer_of(client).isakmp_sas) > 1)
+        session.lab.run(pause)
+        client.ike.rekey_esp(client.peer, simulation.now)
+        assert session.lab.run(5, lambda old=old: session.peer_of(client).sending is not old)  # type: ignore[misc]
+        session.lab.run(1)
+        assert session.run(2) == ([], [])
+    assert client.state is ClientState.UP, client.why
+    assert [line.attempt for line in session.lab.server.noted("closed")] == [2, 3, 4, 5, 6]
+    assert len(session.lab.server.gateway.peers) == 1
+    assert session.lab.server.gateway.forwarder.drops[Drop.FOREIGN_SESSION] == 0

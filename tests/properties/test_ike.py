@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ipsec.config import PresharedKey
@@ -173,6 +173,7 @@ def test_ike_takes_damaged_messages(index: int, flips: list[tuple[int, int]], cu
     st.dictionaries(st.integers(0, 12), st.tuples(st.integers(0, 600), u8), max_size=6),
     st.booleans(),
 )
+@example(1, dict.fromkeys([8, 10, 12, 14, 16, 18], (40, 1)), False)
 def test_damage_on_the_way_ends_in_agreement_or_in_a_told_failure(
     seed: int, damages: dict[int, tuple[int, int]], aggressive: bool
 ) -> None:
@@ -191,6 +192,13 @@ def test_damage_on_the_way_ends_in_agreement_or_in_a_told_failure(
     pair.connect()
     agreed = pair.simulation.run(300.0, pair.established)
     pair.client.corrupt = pair.server.corrupt = bytes
+    if not agreed and pair.client.sending is not None:
+        # Each message 3 was damaged, which the client cannot know: its first packet stands for it.
+        assert pair.server.told(NegotiationFailed)[-1].timed_out
+        spi = pair.client.sending.outbound.spi
+        pair.server.ike.packet_authenticated(spi, None, pair.simulation.now)
+        pair.server.collect()
+        agreed = pair.established()
     if agreed:
         # Not over the network: no hash covers vendor ids, so that NAT may go unnoticed.
         ends = pair.client, pair.server

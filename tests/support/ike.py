@@ -39,6 +39,7 @@ class IkeHost:
         self.sending: SaInstalled | None = None
         self.path: Path | None = None
         self.corrupt: Callable[[bytes], bytes] = bytes
+        self._confirmed: set[int] = set()
         self._packets: list[Wire] = []
 
     # What the simulation asks of a host.
@@ -93,10 +94,13 @@ class IkeHost:
                 self.pairs[event.inbound.spi] = event
             elif isinstance(event, SaConfirmed):
                 self.sending = self.pairs[event.inbound_spi]
+                self._confirmed.add(event.inbound_spi)
             elif isinstance(event, SaDeleted):
                 deleted = self.pairs.pop(event.inbound_spi)
+                self._confirmed.discard(event.inbound_spi)
                 if self.sending is deleted:
-                    self.sending = None
+                    left = [one for spi, one in self.pairs.items() if spi in self._confirmed]
+                    self.sending = left[-1] if left else None
 
     def _receive_esp(self, packet: bytes, path: Path | None, now: float) -> None:
         spi = int.from_bytes(packet[:4], "big")

@@ -41,11 +41,21 @@ class Link(NamedTuple):
 
 
 class Nat:
-    """A router that gives each inner address and port a port of its one public address."""
+    """A router that gives each inner address and port a port of its one public address.
 
-    def __init__(self, public: str, first_port: int = 40000, keep_ports: bool = False) -> None:
+    It may itself be `behind` another, as at home behind a carrier's.
+    """
+
+    def __init__(
+        self,
+        public: str,
+        first_port: int = 40000,
+        keep_ports: bool = False,
+        behind: "Nat | None" = None,
+    ) -> None:
         self.public = public
         self.keep_ports = keep_ports
+        self.behind = behind
         self._next_port = first_port
         self._outer: dict[Address, Address] = {}
         self._inner: dict[Address, Address] = {}
@@ -65,10 +75,17 @@ class Nat:
         inner = self._inner.get(packet.destination)
         return None if inner is None else packet._replace(destination=inner)
 
-    def forget(self) -> None:
-        """Lose every mapping, as a router does that was switched off and on."""
-        self._outer.clear()
-        self._inner.clear()
+    def forward(self, host: str, *ports: int) -> None:
+        """Give all that comes for these ports of the public address to a host on the inner side."""
+        for port in ports:
+            outer, inner = Address(self.public, port), Address(host, port)
+            self._outer[inner], self._inner[outer] = outer, inner
+
+    def forget(self, host: str | None = None) -> None:
+        """Lose the mappings of a host, or all of them as when the router was switched off."""
+        lost = [inner for inner in self._outer if host in (None, inner.host)]
+        for inner in lost:
+            del self._inner[self._outer.pop(inner)]
 
 
 class Simulation:
@@ -80,11 +97,12 @@ class Simulation:
         self.random = Random(seed)
         self.blocks: Callable[[Wire], bool] = lambda packet: False
         self.carried = 0
-        self.lost = 0
+        self.lost: list[Wire] = []
         self._hosts: list[Host] = []
+        self._due: dict[Host, float | None] = {}
         self._public: dict[str, Host | Nat] = {}
-        self._behind: dict[tuple[Nat, str], Host] = {}
-        self._nat_of: dict[int, Nat] = {}
+        self._behind: dict[tuple[Nat, str], Host | Nat] = {}
+        self._nat_of: dict[Host, Nat] = {}
         self._queue: list[tuple[float, int, Wire]] = []
         self._turn = 0
 
@@ -96,16 +114,31 @@ class Simulation:
         self._hosts.append(host)
         if also:
             self._public[also] = host
-        if nat is None:
-            self._public[address] = host
-        else:
-            self._public[nat.public] = nat
-            self._behind[nat, address] = host
-            self._nat_of[id(host)] = nat
+        self._due[host] = None
+        self._place(host, address, nat)
+
+    def move(self, host: Host, address: str, nat: Nat) -> None:
+        """Put a host behind another NAT, as a phone that leaves the house."""
+        self._displace(host)
+        self._place(host, address, nat)
+
+    def _place(self, host: Host, address: str, nat: Nat | None) -> None:
+        place: Host | Nat = host
+        if nat is not None:
+            self._nat_of[host] = nat
+        while nat is not None:
+            self._behind[nat, address] = place
+            place, address, nat = nat, nat.public, nat.behind
+        self._public[address] = place
 
     def remove(self, host: Host) -> None:
         """Cut the power of a host: it neither sends nor hears any more."""
         self._hosts.remove(host)
+        del self._due[host]
+        self._displace(host)
+
+    def _displace(self, host: Host) -> None:
+        self._nat_of.pop(host, None)
         self._public = {a: h for a, h in self._public.items() if h is not host}
         self._behind = {key: h for key, h in self._behind.items() if h is not host}
 
@@ -116,9 +149,9 @@ class Simulation:
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass until `until()` holds or `seconds` are over; return whether it held."""
         end = self.now + seconds
-        self._collect()
+        self._settle(self._hosts)
         while not until():
-            moments = [due for host in self._hosts if (due := host.next_timeout()) is not None]
+            moments = [due for due in self._due.values() if due is not None]
             if self._queue:
                 moments.append(self._queue[0][0])
             moment = max(min(moments, default=end), self.now)
@@ -126,20 +159,27 @@ class Simulation:
                 self.now = end
                 return until()
             self.now = moment
+            busy = []
             while self._queue and self._queue[0][0] <= self.now:
-                self._deliver(heapq.heappop(self._queue)[2])
-            for host in list(self._hosts):
-                due = host.next_timeout()
+                host = self._deliver(heapq.heappop(self._queue)[2])
+                if host is not None:
+                    busy.append(host)
+            for host, due in self._due.items():
                 if due is not None and due <= self.now:
                     host.handle_timeout(self.now)
-            self._collect()
+                    busy.append(host)
+            self._settle(busy)
         return True
 
-    def _collect(self) -> None:
-        for host in self._hosts:
-            nat = self._nat_of.get(id(host))
+    def _settle(self, busy: list[Host]) -> None:
+        """Take what hosts send, and note when each wants to be called again."""
+        for host in busy:
             for packet in host.packets_to_send():
-                self._send(packet if nat is None else nat.outbound(packet))
+                nat = self._nat_of.get(host)
+                while nat is not None:
+                    packet, nat = nat.outbound(packet), nat.behind
+                self._send(packet)
+            self._due[host] = host.next_timeout()
 
     def _send(self, packet: Wire) -> None:
         if self.blocks(packet):
@@ -147,20 +187,22 @@ class Simulation:
         copies = 2 if self.random.random() < self.link.duplication else 1
         for _ in range(copies):
             if self.random.random() < self.link.loss:
-                self.lost += 1
+                self.lost.append(packet)
                 continue
             delay = self.link.delay + self.random.random() * self.link.jitter
             self._turn += 1
             heapq.heappush(self._queue, (self.now + delay, self._turn, packet))
 
-    def _deliver(self, packet: Wire) -> None:
+    def _deliver(self, packet: Wire) -> Host | None:
+        """Give a packet to the host it is for; return that, or None where there is none."""
         target = self._public.get(packet.destination.host)
-        if isinstance(target, Nat):
+        while isinstance(target, Nat):
             inner = target.inbound(packet)
             if inner is None:
-                return
+                return None
             packet = inner
             target = self._behind.get((target, packet.destination.host))
         if target is not None:
             self.carried += 1
-            target.receive(packet, self.now)  # type: ignore[union-attr]
+            target.receive(packet, self.now)
+        return target

@@ -4,6 +4,7 @@ import hmac
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from ipsec.algorithms import EspAlgorithms
 from ipsec.constants import (
@@ -34,7 +35,11 @@ def test_hmac(case: dict[str, Any]) -> None:
     integrity = EspAlgorithms(EspTransform.NULL, 0, authentication).integrity
     assert integrity
     assert prf(hash_algorithm, key, data) == mac
-    assert TruncatedHmac(integrity, key).icv(data) == icv
+    assert integrity.icv == len(icv)
+    keyed = TruncatedHmac(HMAC(key, integrity.hash), integrity.icv)
+    assert keyed.icv(data) == icv
+    if integrity.draft_icv is not None:
+        assert keyed.truncated(integrity.draft_icv).icv(data) == octets(case, "draft_icv")[0]
 
 
 AES_CASES = load("rfc3602_aes_cbc_esp.json")["cases"]

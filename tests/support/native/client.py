@@ -31,7 +31,7 @@ KEEPALIVES = 20.0
 class NativeClient:
     """One client. `refusals` are what the server sent and the real client would not take.
 
-    `strays` counts messages for tunnels of the past.
+    `strays` counts messages for tunnels of the past, `late` has ESP packets for SAs of the past.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class NativeClient:
         self.inner: list[bytes] = []
         self.refusals: list[str] = []
         self.strays = 0
+        self.late: list[bytes] = []
         self.agenda = Agenda()
         self.port = profile.l2tp.port or 49152 + int.from_bytes(entropy(2)) % 16384
         path = Path(Address(host, IKE_PORT), Address(server, IKE_PORT))
@@ -59,6 +60,7 @@ class NativeClient:
         self.lac = Lac(profile.l2tp, host_name.encode(), entropy, self.agenda, self)
         self.ppp = PppClient(profile.ppp, credentials, entropy, self.agenda, self)
         self._host, self._server = host, server
+        self._hosts = ip_address(host).packed + ip_address(server).packed
         self._packets: list[Wire] = []
         self._last_traffic = 0.0
 
@@ -113,7 +115,7 @@ class NativeClient:
         self._packets.append(Wire(path.local, path.peer, add_marker(message, path.local.port)))
 
     def pair_ready(self, pair: SaPair) -> None:
-        if len(self.ike.pairs) == 1:
+        if not self.lac.sent:
             self.lac.connect()
             if pair.encapsulated:
                 self._keep_alive()
@@ -123,6 +125,7 @@ class NativeClient:
             return
         pair = self.ike.pairs[-1]
         packet = pair.outbound.seal(self._udp(data))
+        self.ike.used(pair)
         port = NATT_PORT if pair.encapsulated else ESP_PORT
         self._packets.append(Wire(Address(self._host, port), Address(self._server, port), packet))
 
@@ -175,7 +178,7 @@ class NativeClient:
 
     def _keep_alive(self) -> None:
         if self.state in (ClientState.CONNECTING, ClientState.UP):
-            path = self.ike.main.path
+            path = self.ike.path
             self._packets.append(Wire(path.local, path.peer, KEEPALIVE))
             self.agenda.after(KEEPALIVES, self._keep_alive)
 
@@ -185,17 +188,21 @@ class NativeClient:
         """
         length = 8 + len(data)
         header = pack("!HHHH", self.port, L2TP_PORT, length, 0)
-        hosts = ip_address(self._host).packed + ip_address(self._server).packed
-        covered = hosts + pack("!HH", PROTOCOL_UDP, length) + header + data
+        covered = self._hosts + pack("!HH", PROTOCOL_UDP, length) + header + data
         return header[:6] + pack("!H", checksum(covered) or 0xFFFF) + data
 
     def _receive_esp(self, packet: bytes, encapsulated: bool) -> None:
         spi = int.from_bytes(packet[:4])
         pair = next((pair for pair in self.ike.pairs if pair.inbound.spi == spi), None)
         if pair is None:
+            if spi in self.ike.gone:
+                self.late.append(packet)
             return
         require(pair.encapsulated is encapsulated, "ESP in another encapsulation")
         datagram = pair.inbound.open(packet)
+        truncated_alike = pair.inbound.icv_length == pair.outbound.icv_length
+        require(truncated_alike, "an ICV of another length")
+        self.ike.used(pair)
         source, destination, length = unpack_from("!HHH", datagram)
         require((source, destination) == (L2TP_PORT, self.port), "another UDP port")
         data = datagram[8:length]

@@ -81,11 +81,14 @@ class Lac:
         answer = parse_control(data)
         if answer.tunnel_id != self.tunnel_id:
             raise Stray
-        is_strict = self._l2tp.pace is Pace.ZLB
-        if is_strict and (answer.nr != self._ns or (answer.kind and answer.ns != self._nr)):
-            require(self.state in (State.UP, State.OVER), "mtpd takes only what it awaits")
-            return
         self._acknowledged = max(self._acknowledged, answer.nr)
+        is_old = bool(answer.kind) and (answer.ns - self._nr) % 0x10000 >= 0x8000
+        if self._l2tp.pace is Pace.ZLB and not is_old:
+            is_awaited = answer.ns == self._nr and self._acknowledged == self._ns
+            can_wait = self.state in (State.UP, State.OVER)
+            require(is_awaited or can_wait, "mtpd takes only what it awaits")
+            if not is_awaited:
+                return
         if answer.kind:
             if answer.ns != self._nr:
                 self._acknowledge()

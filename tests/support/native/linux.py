@@ -33,6 +33,7 @@ from tests.support.offers import (
     LIBRESWAN_ESP,
     LIBRESWAN_IKE,
     RACOON_ESP,
+    RACOON_IKE,
     STRONGSWAN_ESP,
     STRONGSWAN_IKE,
     Layout,
@@ -95,6 +96,9 @@ CHROMEOS: Final = Profile(
         vendor_ids=clients.STRONGSWAN_VENDOR_IDS,
         nonce=32,
         resend=(4.0, 7.2, 13.0, 23.3, 42.0),
+        renewal=10260.0,  # [R] as is the spread: margin and fuzz of its defaults
+        spread=540.0,
+        lifetime=11880.0,
     ),
     phase2=Phase2(
         transforms(
@@ -108,7 +112,9 @@ CHROMEOS: Final = Profile(
             STRONGSWAN_ESP,
             3960,
         ),
-        renewal=3000.0,  # [R]
+        renewal=3060.0,  # [R] as is the spread
+        spread=540.0,
+        lifetime=3960.0,
     ),
     l2tp=xl2tpd(window=4),
     ppp=pppd("0582", echo=30.0),
@@ -122,8 +128,16 @@ STRONGSWAN: Final = Profile(
         vendor_ids=clients.STRONGSWAN_VENDOR_IDS,
         nonce=32,
         resend=(4.0, 7.2, 13.0, 23.3, 42.0),
+        renewal=10260.0,  # [R] as is the spread: margin and fuzz of its defaults
+        spread=540.0,
+        lifetime=11880.0,
     ),
-    phase2=Phase2(transforms(AES_AES_3DES, STRONGSWAN_ESP, 3960), renewal=3000.0),  # [R]
+    phase2=Phase2(
+        transforms(AES_AES_3DES, STRONGSWAN_ESP, 3960),
+        renewal=3060.0,  # [R] as is the spread
+        spread=540.0,
+        lifetime=3960.0,
+    ),
     l2tp=xl2tpd(window=8),
     ppp=pppd("0578", echo=None),
     hang_up=LINUX_HANG_UP,
@@ -141,8 +155,15 @@ LIBRESWAN: Final = Profile(
         nonce=32,  # [R]
         server=ServerIdentity.DIALLED,  # [L] seen with libreswan 4.10
         resend=(0.5, 1.0, 2.0, 4.0, 8.0, 16.0),  # [R]
+        renewal=28260.0,  # [R] as is the spread: its default margin and fuzz
+        spread=540.0,
     ),
-    phase2=Phase2(transforms(AES_AES_3DES, LIBRESWAN_ESP, 28800)),
+    phase2=Phase2(
+        transforms(AES_AES_3DES, LIBRESWAN_ESP, 28800),
+        renewal=28260.0,
+        spread=540.0,
+        lifetime=28800.0,
+    ),
     l2tp=xl2tpd(window=8),
     ppp=pppd("0578", echo=None),
     hang_up=LINUX_HANG_UP,
@@ -157,18 +178,24 @@ def mikrotik_phase2(group: int) -> Phase2:
     """
     ciphers = (clients.ESP_AES256, clients.ESP_AES192, clients.ESP_AES128)
     suites = clients.racoon_suites(ciphers, (Auth.HMAC_SHA1,))
-    return Phase2(transforms(suites, RACOON_ESP, 1800, group), pfs_group=group, renewal=1440.0)
+    return Phase2(
+        transforms(suites, RACOON_ESP, 1800, group),
+        pfs_group=group,
+        renewal=1440.0,
+        lifetime=1800.0,
+    )
 
 
 MIKROTIK: Final = Profile(
     name="MikroTik RouterOS",
     evidence=("R", "LR", "LR", "R"),
     phase1=Phase1(
-        offer=clients.racoon_offer(clients.MIKROTIK, 28800),
+        offer=ike_offer(clients.MIKROTIK, Layout(RACOON_IKE, 86400, long=True)),
         vendor_ids=clients.MIKROTIK_VENDOR_IDS,
         nonce=24,
         port=500,
         contact=Contact.APART,
+        lifetime=86400.0,
     ),
     phase2=mikrotik_phase2(group=2),
     l2tp=L2tp(

@@ -18,6 +18,9 @@ RESTART: Final = 3.0
 TERMINATE_AGAIN: Final = 2.0
 """Seconds; Windows [L]."""
 
+ECHO_FAILURES: Final = 4
+"""Echoes without an answer after which pppd gives up [S]."""
+
 NAME_SERVERS: Final = (IpcpOption.PRIMARY_DNS, IpcpOption.SECONDARY_DNS)
 
 
@@ -65,6 +68,7 @@ class PppClient:
         self._client = client
         self._magic = entropy(4)
         self._listens = self._authenticated = False
+        self._unanswered = 0
         self._expected = b""
         self._next_id: dict[int, int] = {}
         self.lcp = Negotiation(Number.LCP, ppp.lcp, self._magic)
@@ -118,7 +122,7 @@ class PppClient:
             case Code.ECHO_REQUEST:
                 self._reply(packet, Code.ECHO_REPLY, self._magic + packet.data[4:])
             case Code.ECHO_REPLY:
-                pass
+                self._unanswered = 0
             case Code.PROTOCOL_REJECT:
                 number = int.from_bytes(packet.data[:2])
                 unwanted = [other for other in self.others if other.protocol == number]
@@ -140,7 +144,10 @@ class PppClient:
             self._echo(self._ppp.echo)
 
     def _echo(self, interval: float) -> None:
-        if not self.terminated:
+        if self._unanswered == ECHO_FAILURES:
+            self._client.lost("the server answers no echo")
+        elif not self.terminated:
+            self._unanswered += 1
             self._send(Number.LCP, Code.ECHO_REQUEST, self._magic)
             self._agenda.after(interval, lambda: self._echo(interval))
 

@@ -57,6 +57,14 @@ class Pace(Enum):
     ZLB = "ICRQ and PPP only on a ZLB or Hello, all else only with the expected Ns and Nr"
 
 
+class OldSas(Enum):
+    """What a client does with SAs that it has renewed."""
+
+    DELETED_AFTER = "deleted once the new ones are in use"
+    DELETED_BEFORE = "deleted before the new ones are in use"
+    FORGOTTEN = "left to end without a word"
+
+
 class Step(Enum):
     """What a client does when its user hangs up."""
 
@@ -72,6 +80,10 @@ class Step(Enum):
 class Phase1:
     """Main Mode. `port` is 500 for an identity with UDP and port 500, 0 for one without.
 
+    `renewal` is when the ISAKMP SA is renewed, in seconds, up to `spread` earlier by chance, and
+    `late` when instead, if the client's cookie is the greater; without, a new one is made when
+    Quick Mode has need of it. The SA ends after `lifetime`, and if it is `vital` all else with it.
+    After so many `tries_on_4500` a renewal is begun on port 500.
     With a `group`, of a type and a name, it is Aggressive Mode. `certified` says how a
     certificate is used in place of the pre-shared key.
     """
@@ -85,19 +97,32 @@ class Phase1:
     resend: tuple[float, ...] = (2.0, 2.0, 2.0, 2.0, 2.0)
     counts_ids: bool = False
     renewal: float | None = None
-    lifetime: float = 3600.0
+    spread: float = 0.0
+    late: float | None = None
+    lifetime: float = 28800.0
+    vital: bool = False
+    tries_on_4500: int | None = None
     group: tuple[IdType, bytes] | None = None
     certified: "Certified | None" = None
 
 
 @dataclass(frozen=True)
 class Phase2:
-    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses."""
+    """Quick Mode. `port` is that of IDci, None: the one that L2TP uses.
+
+    The SAs are renewed after `renewal` seconds, up to `spread` earlier by chance, or when one has
+    carried so many `kilobytes`, and end after `lifetime`.
+    With `draft_icv` the client truncates HMAC-SHA2-256 to 96 bits.
+    """
 
     offer: Callable[[EncapsulationMode, bytes], SecurityAssociation]
     port: int | None = None
     pfs_group: int = 0
-    renewal: float | None = None
+    renewal: float = 3300.0
+    spread: float = 0.0
+    lifetime: float = 3600.0
+    kilobytes: int | None = None
+    draft_icv: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,3 +193,24 @@ class Profile:
         sources = [", ".join(SOURCES[tag] for tag in tags) for tags in self.evidence]
         each = [f"{layer}: {source}" for layer, source in zip(layers, sources, strict=True)]
         return "simulated; " + "; ".join(each)
+
+    def endurance(self) -> str:
+        """Return in words for how long it was tested, and what it did meanwhile."""
+        phase1, phase2 = self.phase1, self.phase2
+        if phase1.vital:
+            first = f"hangs up after {_span(phase1.lifetime)}"
+        elif phase1.renewal is None:
+            first = "phase 1 anew when needed"
+        elif phase1.late is not None:
+            first = f"phase 1 anew after {_span(phase1.renewal)} or {_span(phase1.late)}"
+        else:
+            first = f"phase 1 anew after {_span(phase1.renewal, phase1.spread)}"
+        second = f"phase 2 anew after {_span(phase2.renewal, phase2.spread)}"
+        if phase2.kilobytes is not None:
+            second += f" or {phase2.kilobytes // 1000} MB"
+        return f"26 hours; {first}, {second}"
+
+
+def _span(seconds: float, spread: float = 0.0) -> str:
+    least = f"{(seconds - spread) / 60:.0f} to " if spread else ""
+    return f"{least}{seconds / 60:.0f} min"

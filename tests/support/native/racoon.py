@@ -58,6 +58,9 @@ def apple(name: str, ike: SecurityAssociation, hmacs: tuple[Auth, ...], legacy: 
             contact=Contact.MESSAGE_5,
             server=ServerIdentity.ADDRESS,
             renewal=2880.0,  # 80 % of its lifetime, or 90 % by its cookie
+            late=3240.0,
+            lifetime=3600.0,
+            tries_on_4500=3,
         ),
         phase2=Phase2(
             transforms(suites, RACOON_ESP, 3600),
@@ -135,7 +138,7 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
     ciphers = (clients.ESP_AES256, clients.ESP_AES128, clients.ESP_3DES, clients.ESP_DES)
     return Profile(
         name=name,
-        evidence=("SR", "S", "SR", "S"),
+        evidence=("SR", "S", "S", "S"),
         phase1=Phase1(
             offer=clients.racoon_offer(suites, 28800),
             vendor_ids=clients.ANDROID_VENDOR_IDS,
@@ -144,8 +147,15 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
             contact=Contact.APART,
             server=ServerIdentity.ADDRESS,  # [R] for this racoon
             resend=(3.0,) * 10,
+            vital=True,
         ),
-        phase2=Phase2(transforms(clients.racoon_suites(ciphers, hmacs), RACOON_ESP, 28800), port=0),
+        phase2=Phase2(
+            transforms(clients.racoon_suites(ciphers, hmacs), RACOON_ESP, 28800),
+            port=0,
+            renewal=23040.0,  # [R] 80 %
+            lifetime=28800.0,
+            draft_icv=True,  # [R] of the kernel
+        ),
         l2tp=L2tp(
             sccrq=lambda tunnel, _: [
                 VERSION,
@@ -158,7 +168,7 @@ def android(name: str, suites: list[Suite], hmacs: tuple[Auth, ...], mru: str) -
             iccn=[avp(24, u32(100_000_000)), avp(19, u32(3))],
             pace=Pace.ZLB,
             resend=2.0,
-            acknowledges_end=False,  # [R]
+            acknowledges_end=False,
             stop_result=b"\0\6",
         ),
         ppp=Ppp(

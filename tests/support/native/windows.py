@@ -111,7 +111,7 @@ def windows(name: str, evidence: Evidence, vendor_ids: list[str], firmware: int)
             resend=(1.0, 2.0, 4.0, 8.0, 16.0),  # [R]
             counts_ids=True,  # [L]
         ),
-        phase2=Phase2(windows_esp, renewal=3300.0),  # [L] 3600 s, [R] when it renews
+        phase2=Phase2(windows_esp, kilobytes=200_000),  # [L] 3600 s, 250000 KB, [R] when it renews
         l2tp=windows_l2tp(firmware),
         ppp=windows_ppp(b"MSRASV5.20", WINDOWS_NCPS),
         hang_up=WINDOWS_HANG_UP,
@@ -133,7 +133,7 @@ WINDOWS_XP: Final = Profile(
         nonce=20,  # [R]
         resend=(1.0, 2.0, 4.0, 8.0, 16.0),
     ),
-    phase2=Phase2(xp_esp),
+    phase2=Phase2(xp_esp, kilobytes=200_000),
     l2tp=windows_l2tp(0x0500),
     ppp=windows_ppp(b"MSRASV5.10", WINDOWS_NCPS[1:]),
     hang_up=WINDOWS_HANG_UP,
