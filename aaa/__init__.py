@@ -28,6 +28,7 @@ from aaa.directory import (
     User,
 )
 from aaa.lockout import Limits, Lock
+from aaa.policy import Allowed, Policy
 from aaa.service import Aaa
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Accepted",
     "AddressInUse",
     "AddressRange",
+    "Allowed",
     "ChangeProof",
     "ClientFacts",
     "Decided",
@@ -47,6 +49,7 @@ __all__ = [
     "MsChapError",
     "NoAddress",
     "PasswordChangeRequested",
+    "Policy",
     "Pool",
     "PoolExhausted",
     "Proof",

@@ -10,6 +10,8 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from aaa.policy import Policy
+
 LINK_BITS = 64
 """The length of the prefix of a link whose hosts form their own addresses (RFC 4862)."""
 
@@ -76,6 +78,7 @@ class Department:
     pool6: IPv6Network | None = None
     dns6: tuple[IPv6Address, ...] = ()
     routes6: tuple[IPv6Network, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def gateway6(self) -> IPv6Address | None:

@@ -85,6 +85,7 @@ class RouteAdded:
 
     network: IPv4Network | IPv6Network
     gateway: IPv4Address | IPv6Address
+    department: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class RouteRemoved:
     """A client is no longer reachable."""
 
     network: IPv4Network | IPv6Network
+    department: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ devices is judged by the zone that its source is in:
     to another client                             reject
     to anything else                              accept without `allow`, reject with it
 
+A source in no zone is that of a session which has begun in this moment: it is dropped in silence,
+so that its clients try again, and a rejection does not end what would be let through.
+
 What comes from elsewhere, or is addressed to this machine, is none of the table's business; and
 what it accepts, other tables can still refuse. The forwarder has checked that a packet has its
 session's own source (so that sets of sources can be trusted).
@@ -21,14 +24,19 @@ together while the one before was under way is one script.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Self, TypeAlias
+
+from aaa import Allowed, Department
 
 IpNetwork: TypeAlias = IPv4Network | IPv6Network
 RunNft: TypeAlias = Callable[[str], Awaitable[None]]
 
 TABLE: Final = "inet l2gate"
+REMOVE: Final = f"add table {TABLE}\ndelete table {TABLE}\n"
+"""Does not fail where there is no table."""
 REJECT: Final = "reject with icmpx type admin-prohibited"
 
 _log = logging.getLogger(__name__)
@@ -38,30 +46,18 @@ class FirewallError(Exception):
     """The kernel, or nft, refuses what separates the departments; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """A destination that clients may reach.
-
-    `protocol` is tcp, udp, icmp (of either version) or None for all; `ports` are first and
-    last of ranges, empty for all.
-    """
-
-    to: IpNetwork
-    protocol: str | None = None
-    ports: tuple[tuple[int, int], ...] = ()
-
-    def __str__(self) -> str:
-        """Return the match in nft's language."""
-        family = "ip6" if isinstance(self.to, IPv6Network) else "ip"
-        match = f"{family} daddr {self.to}"
-        if self.protocol == "icmp":
-            return f"{match} meta l4proto {{ icmp, ipv6-icmp }}"
-        if self.protocol is None:
-            return match
-        if not self.ports:
-            return f"{match} meta l4proto {self.protocol}"
-        ports = ", ".join(f"{first}-{last}" for first, last in self.ports)
-        return f"{match} {self.protocol} dport {{ {ports} }}"
+def _match(allowed: Allowed) -> str:
+    """Return what matches a destination, in nft's language."""
+    family = "ip6" if isinstance(allowed.to, IPv6Network) else "ip"
+    match = f"{family} daddr {allowed.to}"
+    if allowed.protocol == "icmp":
+        return f"{match} meta l4proto {{ icmp, ipv6-icmp }}"
+    if allowed.protocol is None:
+        return match
+    if not allowed.ports:
+        return f"{match} meta l4proto {allowed.protocol}"
+    ports = ", ".join(f"{first}-{last}" for first, last in allowed.ports)
+    return f"{match} {allowed.protocol} dport {{ {ports} }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +68,23 @@ class Zone:
     allow: tuple[Allowed, ...] | None = None
     client_to_client: bool = False
 
+    @classmethod
+    def of(cls, department: Department) -> "Zone":
+        """Return the zone of a department."""
+        policy = department.policy
+        return cls(department.name, policy.allow, policy.client_to_client)
+
     def set_of(self, network: IpNetwork) -> str:
         """Return the name of the set that a client's address or network belongs to."""
         if isinstance(network, IPv6Network):
-            return f"{self.name}_networks6"
-        return f"{self.name}_hosts" if network.prefixlen == 32 else f"{self.name}_networks"
+            return f"networks6_{self.name}"
+        return f"hosts_{self.name}" if network.prefixlen == 32 else f"networks_{self.name}"
 
     def sets(self) -> Iterator[tuple[str, str, str]]:
         """Yield name, type and how a source is matched for each set."""
-        yield f"{self.name}_hosts", "type ipv4_addr;", "ip"
-        yield f"{self.name}_networks", "type ipv4_addr; flags interval;", "ip"
-        yield f"{self.name}_networks6", "type ipv6_addr; flags interval;", "ip6"
+        yield f"hosts_{self.name}", "type ipv4_addr;", "ip"
+        yield f"networks_{self.name}", "type ipv4_addr; flags interval;", "ip"
+        yield f"networks6_{self.name}", "type ipv6_addr; flags interval;", "ip6"
 
     def rules(self) -> Iterator[str]:
         """Yield the rules for what the zone's clients send."""
@@ -90,7 +92,7 @@ class Zone:
             for name, _, family in self.sets():
                 yield f"{family} daddr @{name} accept"
         for allowed in self.allow or ():
-            yield f"{allowed} accept"
+            yield f"{_match(allowed)} accept"
         yield f"oifname @our_devices {REJECT}"
         yield "accept" if self.allow is None else REJECT
 
@@ -105,6 +107,7 @@ class Firewall:
         self._members: dict[str, dict[IpNetwork, None]] = {}
         self._script: list[str] = []
         self._wanted = asyncio.Event()
+        self._running = asyncio.Lock()
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,19 +116,25 @@ class Firewall:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Remove the table."""
-        if self._worker is not None:
-            self._worker.cancel()
-        try:
-            await self._run(f"add table {TABLE}\ndelete table {TABLE}\n")
-        except FirewallError as error:
-            _log.warning("the table %s could not be removed: %s", TABLE, error)
+        """Remove the table, if it was made, once no change of it is under way."""
+        async with self._running:
+            if self._worker is not None:
+                self._worker.cancel()
+            if self._zones:
+                try:
+                    await self._run(REMOVE)
+                except FirewallError as error:
+                    _log.warning("the table %s could not be removed: %s", TABLE, error)
 
     async def bring_up(self, zones: Iterable[Zone], devices: Collection[str]) -> None:
         """Separate these zones, whose clients are behind these devices. Raises FirewallError."""
         self._zones = {zone.name: zone for zone in zones}
         self._devices = tuple(devices)
-        await self._run(self.ruleset())
+        try:
+            await self._run(self.ruleset())
+        except FirewallError:
+            self._zones = {}
+            raise
 
     def replace(self, zones: Iterable[Zone], devices: Collection[str]) -> None:
         """Judge by other zones from now on; clients stay in theirs. Made soon."""
@@ -168,7 +177,7 @@ class Firewall:
                 f"    {family} saddr @{name} jump from_{zone.name}"
                 for name, _, family in zone.sets()
             )
-        lines += [f"    {REJECT}", "  }", "}"]
+        lines += ["    drop", "  }", "}"]
         for name, members in self._members.items():
             if name in self._zones:
                 lines += (_element("add", self._zones[name], network) for network in members)
@@ -184,21 +193,31 @@ class Firewall:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            script, self._script = "\n".join(self._script) + "\n", []
+            async with self._running:
+                await self._change_now()
+
+    async def _change_now(self) -> None:
+        script, self._script = "\n".join(self._script) + "\n", []
+        try:
+            await self._run(script)
+        except FirewallError as error:
+            _log.warning("a change of the table %s failed, making it anew: %s", TABLE, error)
+            self._script.clear()
             try:
-                await self._run(script)
-            except FirewallError as error:
-                _log.warning("a change of the table %s failed, making it anew: %s", TABLE, error)
-                self._script.clear()
-                try:
-                    await self._run(self.ruleset())
-                except FirewallError as again:
-                    _log.error("the table %s is not as it should be: %s", TABLE, again)
+                await self._run(self.ruleset())
+            except FirewallError as again:
+                _log.error("the table %s is not as it should be: %s", TABLE, again)
 
 
 def _element(command: str, zone: Zone, network: IpNetwork) -> str:
     value = network.network_address if network.num_addresses == 1 else network
     return f"{command} element {TABLE} {zone.set_of(network)} {{ {value} }}"
+
+
+async def remove_leftover() -> None:
+    """Remove the table that a killed server has left, for one that needs none itself."""
+    with suppress(FirewallError):
+        await run_nft_program(REMOVE)
 
 
 async def run_nft_program(script: str) -> None:
@@ -214,7 +233,8 @@ async def run_nft_program(script: str) -> None:
         )
     except OSError as error:
         raise FirewallError(
-            f"nft cannot be run ({error.strerror}): install the package nftables"
+            f"nft cannot be run ({error.strerror}): install the package nftables, or set "
+            "server.firewall to false if nothing is to keep the departments apart"
         ) from error
     _, complaint = await process.communicate(script.encode())
     if process.returncode:

@@ -353,7 +353,8 @@ class Switchboard:
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
-        self._tell(RouteAdded(IPv4Network(call.lease.address), call.department.gateway))
+        network, department = IPv4Network(call.lease.address), call.department
+        self._tell(RouteAdded(network, department.gateway, department.name))
         self._note(
             call,
             Stage.SESSION,
@@ -373,19 +374,20 @@ class Switchboard:
             return
         number = prefix_number(call.prefix.network_address)
         self._tables.add_prefix(call.record, number, int(gateway6))
-        self._tell(RouteAdded(call.prefix, gateway6))
+        self._tell(RouteAdded(call.prefix, gateway6, _zone(call)))
         self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
 
     def _close_ipv6(self, call: Call) -> None:
         if call.record is not None and call.record.prefix is not None and call.prefix is not None:
             self._tables.remove_prefix(call.record)
-            self._tell(RouteRemoved(call.prefix))
+            self._tell(RouteRemoved(call.prefix, _zone(call)))
 
     def _close_network(self, call: Call, now: float) -> None:
         if call.record is not None and call.state is CallState.OPEN:
             self._close_ipv6(call)
             self._tables.remove_session(call.record)
-            self._tell(RouteRemoved(IPv4Network(IPv4Address(call.record.address))))
+            network = IPv4Network(IPv4Address(call.record.address))
+            self._tell(RouteRemoved(network, _zone(call)))
             call.state = CallState.NEGOTIATING
             self._opening.set(call.session, now + OPENING)
 
@@ -415,6 +417,11 @@ class Switchboard:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
         self._tell(call.attempt.noted(stage, text, mend, call.session, user, happening, **facts))
+
+
+def _zone(call: Call) -> str:
+    """Return the department that a call was accepted in."""
+    return call.department.name if call.department is not None else ""
 
 
 def _facts(call: Call) -> ClientFacts:

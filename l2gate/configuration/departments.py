@@ -10,6 +10,7 @@ from aaa.credentials import why_impossible
 from aaa.directory import suffix_of
 from l2gate.configuration import ipv6, values
 from l2gate.configuration.ipv6 import AnyNetwork, PrefixPlan
+from l2gate.configuration.policy import read_policy
 from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Expected, Section
 from ppp import Assignment, dhcp
@@ -72,6 +73,7 @@ def _read_department(name: str, section: Section) -> Entry:
     routes = section.take_all("routes", values.any_network)
     search_domains = section.take_all("search_domains", values.domain_name)
     pool6 = section.take("pool6", ipv6.pool, None)
+    policy = read_policy(section, dns)
     section.finish()
     told = ipv6.tell_apart(section, dns, routes, pool6, search_domains)
     for servers in (told.dns, told.dns6):
@@ -108,6 +110,7 @@ def _read_department(name: str, section: Section) -> Entry:
         pool6,
         told.dns6,
         told.routes6,
+        policy,
     )
     return Entry(section, name, domains, department)
 

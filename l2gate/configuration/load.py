@@ -12,6 +12,7 @@ from l2gate.configuration.departments import AddressPlan, Entry, read_department
 from l2gate.configuration.files import read_yaml, without_collector
 from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
+from l2gate.configuration.policy import check_firewall
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
@@ -70,6 +71,8 @@ def _load(
     ppp = read_ppp(_only(files, "ppp"))
     lockout = read_lockout(_only(files, "lockout"))
     entries = read_departments(files)
+    for entry in entries:
+        check_firewall(entry.section, server.firewall)
     plan = AddressPlan(entries)
     plan.check(own_networks)
     users = read_users(files, entries, plan, own_networks, ppp.proofs)

@@ -12,7 +12,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from l2gate.firewall import Allowed, Firewall, FirewallError, Zone
+from aaa import Allowed
+from l2gate.firewall import Firewall, FirewallError, Zone
 from tests.support.namespaces import Namespace, new_namespace, run
 
 CLIENTS = {"sales1": "172.16.1.2", "sales2": "172.16.1.3", "hr1": "172.16.2.2"}
@@ -101,7 +102,7 @@ def test_departments_are_apart(places: dict[str, Namespace]) -> None:
         assert pings(places["hq"], PLACES["sales1"]), "its answers come back"
         assert pings(places["sales1"], "192.0.2.1"), "this machine is none of its business"
         firewall.replace([Zone("sales", client_to_client=True), Zone("hr")], DEVICES)
-        await until("ip daddr @sales_hosts")
+        await until("ip daddr @hosts_sales")
         assert pings(places["sales1"], PLACES["sales2"])
         assert not pings(places["sales1"], PLACES["hr1"])
 
@@ -179,7 +180,7 @@ def test_after_a_failure_the_table_is_made_anew() -> None:
             firewall.add("nobody", ip_network("172.16.9.2"))
             for _ in range(10):
                 await asyncio.sleep(0)
-            assert scripts[1] == "add element inet l2gate sales_hosts { 172.16.1.2 }\n"
+            assert scripts[1] == "add element inet l2gate hosts_sales { 172.16.1.2 }\n"
             assert scripts[2] == firewall.ruleset()
             assert "172.16.1.2" in scripts[2]
 

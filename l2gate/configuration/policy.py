@@ -1,0 +1,81 @@
+"""The part of a department that is what it allows its users."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from itertools import pairwise
+
+from aaa.policy import Allowed, Policy
+from l2gate.configuration import values
+from l2gate.configuration.section import Expected, Section
+
+PROTOCOLS = ("tcp", "udp", "icmp")
+DNS_PORT = 53
+
+
+def read_policy(section: Section, dns: tuple[IPv4Address | IPv6Address, ...]) -> Policy:
+    """Read the keys of a department that are its policy; `dns` are its name servers."""
+    allow = tuple(
+        allowed for item in section.items("allow") if (allowed := _read_allowed(item)) is not None
+    )
+    if "allow" in section:
+        _warn_of_dns(section, allow, dns)
+    return Policy(
+        allow=allow if "allow" in section else None,
+        client_to_client=section.take("client_to_client", values.switch, False),
+    )
+
+
+def _warn_of_dns(
+    section: Section, allow: Sequence[Allowed], dns: Iterable[IPv4Address | IPv6Address]
+) -> None:
+    for server in dns:
+        if not any(allowed.admits(ip_network(server), "udp", DNS_PORT) for allowed in allow):
+            section.warn(
+                "allow",
+                f"does not let clients ask {server}, which is in dns: add for example "
+                f"'{{to: {server}, proto: udp, ports: [{DNS_PORT}]}}'",
+            )
+
+
+def _read_allowed(section: Section) -> Allowed | None:
+    to = section.require("to", values.source_network, "192.168.1.0/24")
+    protocol = section.take("proto", _protocol, None)
+    ports = section.take_all("ports", _ports)
+    section.finish()
+    if "ports" in section and "proto" in section and protocol == "icmp":
+        section.error("ports", "icmp has none: remove them")
+    if "ports" in section and "proto" not in section:
+        section.error("ports", "needs 'proto: tcp' or 'proto: udp': give two items for both")
+    if "ports" in section and not ports:
+        section.error("ports", "is empty: remove it, or give the ports")
+    for (_, end), (start, _) in pairwise(sorted(ports)):
+        if start <= end:
+            section.error("ports", f"port {start} is given twice: remove one of them")
+    return None if to is None else Allowed(to, protocol, ports)
+
+
+def _protocol(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise Expected("tcp, udp or icmp")
+    return text
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    port = values.number(1, 65535)
+    try:
+        found = port(first), port(last if dash else first)
+    except Expected:
+        raise Expected("a port or a range of ports, such as 443 or 8000-8100") from None
+    if found[0] > found[1]:
+        raise Expected("the lower port before the dash and the higher one behind it")
+    return found
+
+
+def check_firewall(section: Section, firewall: bool) -> None:
+    """Note what has no effect without the firewall."""
+    if firewall:
+        return
+    for key in ("allow", "client_to_client"):
+        if key in section:
+            section.error(key, "has no effect with 'server.firewall: false': remove one of the two")

@@ -1,0 +1,74 @@
+"""What departments allow, as it is read and what is warned of."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from aaa import Allowed, Policy
+from l2gate.configuration import ConfigurationError, Loaded, load
+
+TEXT = """
+server: {firewall: true}
+ipsec: {psk: ZZp4u9mVbC7kTqRx3sWd8yNe}
+departments:
+  default: {pool: 172.16.9.0/24, gateway: 172.16.9.1, dns: [192.168.1.53, 192.168.1.54]MORE}
+users: [{name: bob, password: pw}]
+"""
+
+
+def loaded(tmp_path: Path, more: str = "") -> Loaded:
+    path = tmp_path / "l2gate.yaml"
+    path.write_text(TEXT.replace("MORE", f", {more}" if more else ""))
+    path.chmod(0o600)
+    return load(path)
+
+
+def policy(tmp_path: Path, more: str) -> Policy:
+    return loaded(tmp_path, more).configuration.directory.departments["default"].policy
+
+
+def test_everything_is_allowed_where_nothing_is_said(tmp_path: Path) -> None:
+    assert policy(tmp_path, "") == Policy(allow=None, client_to_client=False)
+
+
+def test_destinations(tmp_path: Path) -> None:
+    items = (
+        "{to: 192.168.1.80, proto: tcp, ports: [443, 8000-8100]}, "
+        '{to: "2001:db8:7::/48", proto: icmp}, {to: 0.0.0.0/0, proto: udp, ports: 53}'
+    )
+    read = loaded(tmp_path, f"client_to_client: yes, allow: [{items}]")
+    assert read.warnings == ()
+    assert read.configuration.directory.departments["default"].policy == Policy(
+        (
+            Allowed(ip_network("192.168.1.80/32"), "tcp", ((443, 443), (8000, 8100))),
+            Allowed(ip_network("2001:db8:7::/48"), "icmp"),
+            Allowed(ip_network("0.0.0.0/0"), "udp", ((53, 53),)),
+        ),
+        client_to_client=True,
+    )
+
+
+def test_an_empty_list_allows_nothing(tmp_path: Path) -> None:
+    assert policy(tmp_path, "allow: []").allow == ()
+
+
+def test_name_servers_that_nobody_may_ask_are_warned_of(tmp_path: Path) -> None:
+    items = "{to: 192.168.1.0/26, proto: tcp}, {to: 192.168.1.53, proto: udp, ports: 50-60}"
+    (warning,) = loaded(tmp_path, f"allow: [{items}]").warnings
+    assert "departments.default.allow: does not let clients ask 192.168.1.54" in str(warning)
+    assert "'{to: 192.168.1.54, proto: udp, ports: [53]}'" in str(warning)
+
+
+def test_without_the_firewall_there_is_nothing_to_allow(tmp_path: Path) -> None:
+    path = tmp_path / "l2gate.yaml"
+    more = ", allow: [], client_to_client: true"
+    path.write_text(TEXT.replace("MORE", more).replace("firewall: true", "firewall: false"))
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    why = "has no effect with 'server.firewall: false': remove one of the two"
+    assert [str(problem).split(": ", 1)[1] for problem in caught.value.problems] == [
+        f"departments.default.allow: {why}",
+        f"departments.default.client_to_client: {why}",
+    ]
