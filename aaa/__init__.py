@@ -28,7 +28,7 @@ from aaa.directory import (
     User,
 )
 from aaa.lockout import Limits, Lock
-from aaa.policy import Allowed, Policy
+from aaa.policy import Allowed, Hours, Policy, Span
 from aaa.service import Aaa
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Decided",
     "Department",
     "Directory",
+    "Hours",
     "Lease",
     "Limits",
     "Lock",
@@ -56,5 +57,6 @@ __all__ = [
     "Reason",
     "Rejected",
     "Revoked",
+    "Span",
     "User",
 ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Network
 
-from aaa import Department, Lease
+from aaa import Department, Lease, Policy
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
@@ -13,6 +13,9 @@ from l2tp.events import SessionOpened
 from ppp.events import NetworkOpened
 from ppp.link import Link
 from wire import LocalError
+
+LOOKS = 8
+"""How often in its idle time-out a session is looked at: so late may it end, in parts of that."""
 
 
 class CallState(Enum):
@@ -33,7 +36,8 @@ class Call:
     it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
     usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
     peer may use it. `ns` is the next sequence number of data, as long as there is no record that
-    counts them.
+    counts them. `accepted` is when the login was, `quiet_since` when packets of the user's were
+    last found to have flown, of which there were `traffic` then.
     """
 
     opened: SessionOpened
@@ -56,6 +60,9 @@ class Call:
     ns: int = 0
     why: str = ""
     mend: Mend | None = None
+    accepted: float = 0.0
+    quiet_since: float = 0.0
+    traffic: int = 0
     result: CallResult = CallResult.LOSS_OF_CARRIER
 
     @property
@@ -67,6 +74,14 @@ class Call:
     def is_open(self) -> bool:
         """Whether the network is open: IPv4 flows."""
         return self.state is CallState.OPEN
+
+    def quiet(self, now: float) -> float:
+        """Return for how many seconds no packet of the user's has flown, as far as was looked."""
+        record = self.record
+        traffic = 0 if record is None else record.packets_in + record.packets_out
+        if traffic != self.traffic:
+            self.traffic, self.quiet_since = traffic, now
+        return now - self.quiet_since
 
     def next_ns(self) -> int | None:
         """Return and use up a sequence number, or None if the peer demanded none."""
@@ -99,3 +114,16 @@ class Call:
             packets_out=old.packets_out if old else 0,
             octets_out=old.octets_out if old else 0,
         )
+
+
+def time_left(call: Call, policy: Policy, now: float) -> list[tuple[float, str]]:
+    """Return in how many seconds a policy ends a call, or may do so, and why."""
+    ends = []
+    if policy.session_timeout is not None:
+        left = call.accepted + policy.session_timeout - now
+        ends.append((left, f"the session has lasted {policy.session_timeout:.0f} s"))
+    if policy.idle_timeout is not None:
+        left = policy.idle_timeout - call.quiet(now)
+        next_look = min(left, policy.idle_timeout / LOOKS)
+        ends.append((next_look, f"no traffic for {policy.idle_timeout:.0f} s"))
+    return ends

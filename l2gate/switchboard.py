@@ -25,7 +25,7 @@ from aaa import (
 from aaa.directory import prefix_number
 from l2gate import events, mending
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState
+from l2gate.calls import Call, CallState, time_left
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
@@ -194,14 +194,19 @@ class Switchboard:
             self._watch(call, now)
 
     def _watch(self, call: Call, now: float) -> None:
-        """End a call whose user has expired, or look again when that is so."""
-        left = self._aaa.time_left(call.user)
+        """End a call whose time is over, or look again when it may be."""
+        if not call.user:
+            return
+        ends = time_left(call, self._aaa.policy(call.session), now)
+        if (known := self._aaa.time_left(call.user)) is not None:
+            ends.append(known)
+        left, why = min(ends, default=(None, ""))
         if left is None:
             self._expiring.clear(call.session)
         elif left > 0:
             self._expiring.set(call.session, now + left)
         else:
-            self.terminate(call, "the user has expired", now)
+            self.terminate(call, why, now)
 
     # What the links say
 
@@ -310,7 +315,7 @@ class Switchboard:
         replaced = self._calls.get(accepted.replaces)
         if replaced is not None:
             self._close_network(replaced, now)
-            self.drop(replaced, "the same device has logged in again", now)
+            self.drop(replaced, accepted.why_replaced, now)
         try:
             call.lease = self._aaa.lease(call.session)
         except NoAddress as error:
@@ -322,6 +327,7 @@ class Switchboard:
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
         call.prefix = self._lease_prefix(call)
+        call.accepted = call.quiet_since = now
         self._watch(call, now)
         department, address = accepted.department.name, str(call.lease.address)
         self._note(

@@ -1,12 +1,15 @@
 """The part of a department that is what it allows its users."""
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import pairwise
 
-from aaa.policy import Allowed, Policy
+from aaa.policy import DAY, DAYS, Allowed, Hours, Policy, Span
 from l2gate.configuration import values
 from l2gate.configuration.section import Expected, Section
+
+_SPAN = re.compile(r"(?:(\S+) +)?(\d\d?):(\d\d) ?- ?(\d\d?):(\d\d)")
 
 PROTOCOLS = ("tcp", "udp", "icmp")
 DNS_PORT = 53
@@ -19,9 +22,16 @@ def read_policy(section: Section, dns: tuple[IPv4Address | IPv6Address, ...]) ->
     )
     if "allow" in section:
         _warn_of_dns(section, allow, dns)
+    spans = section.take_all("hours", _span)
+    if section.is_empty("hours"):
+        section.error("hours", "is empty, so that nobody could log in: remove it, or give some")
     return Policy(
         allow=allow if "allow" in section else None,
         client_to_client=section.take("client_to_client", values.switch, False),
+        session_timeout=section.take("session_timeout", _seconds, None),
+        idle_timeout=section.take("idle_timeout", _seconds, None),
+        hours=Hours(spans) if "hours" in section else None,
+        replace_sessions=section.take("sessions", _sessions, False),
     )
 
 
@@ -46,7 +56,7 @@ def _read_allowed(section: Section) -> Allowed | None:
         section.error("ports", "icmp has none: remove them")
     if "ports" in section and "proto" not in section:
         section.error("ports", "needs 'proto: tcp' or 'proto: udp': give two items for both")
-    if "ports" in section and not ports:
+    if section.is_empty("ports"):
         section.error("ports", "is empty: remove it, or give the ports")
     for (_, end), (start, _) in pairwise(sorted(ports)):
         if start <= end:
@@ -70,6 +80,42 @@ def _ports(text: str) -> tuple[int, int]:
     if found[0] > found[1]:
         raise Expected("the lower port before the dash and the higher one behind it")
     return found
+
+
+def _seconds(text: str) -> float:
+    return float(values.number(60, 31536000)(text))
+
+
+def _sessions(text: str) -> bool:
+    if text not in ("deny", "replace"):
+        raise Expected("deny or replace")
+    return text == "replace"
+
+
+def _span(text: str) -> Span:
+    """Return a time of the week: days, a space, from when to when; without days every day."""
+    found = _SPAN.fullmatch(text)
+    if found is not None:
+        days, *times = found.groups()
+        hour, minute, end_hour, end_minute = map(int, times)
+        start, end = hour * 60 + minute, end_hour * 60 + end_minute
+        if minute < 60 and end_minute < 60 and start < DAY and 0 < end <= DAY and start != end:
+            return Span(_days(days), start, end % DAY)
+    raise Expected("days and a time, such as Mo-Fr 08:00-18:00 or Sa,Su 09:00-24:00")
+
+
+def _days(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return tuple(range(len(DAYS)))
+    days: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        try:
+            start, end = DAYS.index(first), DAYS.index(last or first)
+        except ValueError:
+            raise Expected(f"days of {', '.join(DAYS)}, such as Mo-Fr or Sa,Su") from None
+        days.update((start + n) % len(DAYS) for n in range((end - start) % len(DAYS) + 1))
+    return tuple(sorted(days))
 
 
 def check_firewall(section: Section, firewall: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aaa import Allowed, Policy
+from aaa import Allowed, Hours, Policy, Span
 from l2gate.configuration import ConfigurationError, Loaded, load
 
 TEXT = """
@@ -72,3 +72,21 @@ def test_without_the_firewall_there_is_nothing_to_allow(tmp_path: Path) -> None:
         f"departments.default.allow: {why}",
         f"departments.default.client_to_client: {why}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("Mo-Fr 08:00-18:00", Span((0, 1, 2, 3, 4), 480, 1080)),
+        ("Sa,Su 9:00 - 24:00", Span((5, 6), 540, 0)),
+        ("Fr-Mo,We 00:00-00:01", Span((0, 2, 4, 5, 6), 0, 1)),
+        ("22:00-06:00", Span((0, 1, 2, 3, 4, 5, 6), 1320, 360)),
+    ],
+)
+def test_hours(tmp_path: Path, text: str, span: Span) -> None:
+    assert policy(tmp_path, f'hours: "{text}"').hours == Hours((span,))
+
+
+def test_ends_of_sessions(tmp_path: Path) -> None:
+    read = policy(tmp_path, "session_timeout: 3600, idle_timeout: 600, sessions: replace")
+    assert (read.session_timeout, read.idle_timeout, read.replace_sessions) == (3600.0, 600.0, True)
