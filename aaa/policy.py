@@ -74,6 +74,8 @@ class Hours:
         until = self._until(minute)
         if until is None:
             return None
+        if until == minute:
+            return 0.0
         end = (monday + timedelta(minutes=until)).replace(fold=moment.fold)
         return max(0.0, end.timestamp() - now)
 

@@ -55,6 +55,7 @@ def test_a_week(hours: Hours, monday: str) -> None:
         if not within[minute]:
             end = minute
             assert hours.time_left(moments[minute]) == 0.0
+            assert hours.time_left(moments[minute] + 1 / (minute + 3)) == 0.0
         elif end < 8 * 24 * 60:
             assert hours.time_left(moments[minute] + 30.5) == 60 * (end - minute) - 30.5
 
