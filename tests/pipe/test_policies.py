@@ -126,6 +126,7 @@ def test_a_reload_with_other_hours_ends_sessions(utc: None) -> None:
     lab = lab_with()
     client = logged_in(lab)
     hours = Hours((Span((0,), 0, 60),))
+    lab.server.gateway.aaa._wall = lambda: 0.0  # a Thursday
     assert lab.server.gateway.replace_directory(with_policy(hours=hours), lab.simulation.now) == 1
     lab.run(5)
     assert client.state is ClientState.CLOSED
