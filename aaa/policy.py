@@ -109,6 +109,8 @@ class Policy:
     without a packet of its user's, and with the `hours`; None stands for no such end.
     Where a user has all sessions that there may be, another one is refused, or takes the place
     of the oldest one (`replace_sessions`).
+    Each session may send `rate_up` and receive `rate_down` bits a second, in packets of `mtu`
+    octets at most; None stands for no limit.
     """
 
     allow: tuple[Allowed, ...] | None = None
@@ -117,3 +119,6 @@ class Policy:
     idle_timeout: float | None = None
     hours: Hours | None = None
     replace_sessions: bool = False
+    rate_up: int | None = None
+    rate_down: int | None = None
+    mtu: int | None = None

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
 from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
@@ -57,6 +57,7 @@ class _Place:
     user: str
     department: Department
     client: ClientFacts
+    routes: tuple[IPv4Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class Aaa:
     A new session replaces an older one of the same user whose client is the same in every
     fact: a device that lost power or network comes back before its old session is known to be
     dead, and gets its address again. Where the user's sessions reach the limit
-    (`max_sessions_per_user`, or one for a user with a fixed address), the same host name is
-    enough, since the device may have moved to another network. Any other is refused, or takes
-    the place of the user's oldest session, as the department's policy has it.
+    (`max_sessions_per_user`, or one for a user with a fixed address or routes), the same host
+    name is enough, since the device may have moved to another network. Any other is refused, or
+    takes the place of the user's oldest session, as the department's policy has it.
     """
 
     def __init__(
@@ -335,7 +336,7 @@ class Aaa:
         if place is not None and place.user == user.name:
             return Accepted(user, department, reply)
         others = self._sessions_of.get(user.name, [])
-        limit = department.max_sessions_per_user if user.address is None else 1
+        limit = 1 if user.has_one_session else department.max_sessions_per_user
         full = limit is not None and len(others) >= limit
         replaced, why = self._same_device(others, client, moved=full), SAME_DEVICE
         if full and replaced is None:
@@ -343,7 +344,7 @@ class Aaa:
                 return self._too_many(user, others)
             replaced, why = others[0], f"the user has logged in again, from {client.host}"
         self.release(session)
-        self._places[session] = _Place(user.name, department, client)
+        self._places[session] = _Place(user.name, department, client, user.routes)
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
             if self._why_not(replaced, self._places[replaced], self._directory) is None:
@@ -367,10 +368,11 @@ class Aaa:
 
     def _too_many(self, user: User, sessions: list[Hashable]) -> Rejected:
         hosts = ", ".join(sorted({self._places[session].client.host for session in sessions}))
-        if user.address is None:
+        if not user.has_one_session:
             mend = "disconnect one, or raise max_sessions_per_user of the department"
         else:
-            mend = "a user with a fixed address has one session at a time"
+            own = "a fixed address" if user.address is not None else "routes"
+            mend = f"a user with {own} has one session at a time"
         return Rejected(
             Reason.TOO_MANY_SESSIONS,
             "too many sessions",
@@ -395,6 +397,8 @@ class Aaa:
             return f"the user's department is {department.name} now"
         if department.gateway != place.department.gateway:
             return "the department's gateway was changed"
+        if user.routes != place.routes:
+            return "the networks behind the user were changed"
         lease = self._leases.get(session)
         if lease is None:
             return None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
 from aaa import Department, Lease, Policy
 from l2gate.history import Attempt, Mend
@@ -35,9 +35,10 @@ class Call:
     data plane knows of the call since its network was last opened. `why` and `result` say how
     it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
     usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
-    peer may use it. `ns` is the next sequence number of data, as long as there is no record that
-    counts them. `accepted` is when the login was, `quiet_since` when packets of the user's were
-    last found to have flown, of which there were `traffic` then.
+    peer may use it. `routes` are the networks behind the client. `ns` is the next sequence number
+    of data, as long as there is no record that counts them. `accepted` is when the login was,
+    `quiet_since` when packets of the user's were last found to have flown, of which there were
+    `traffic` then.
     """
 
     opened: SessionOpened
@@ -55,6 +56,7 @@ class Call:
     department: Department | None = None
     lease: Lease | None = None
     prefix: IPv6Network | None = None
+    routes: tuple[IPv4Network, ...] = ()
     is_ipv6_open: bool = False
     record: SessionRecord | None = None
     ns: int = 0
@@ -107,6 +109,7 @@ class Call:
             address=int(self.lease.address),
             gateway=int(network.local),
             mtu=min(network.mtu, mtu),
+            routes=self.routes,
             sequencing=self.opened.sequencing,
             ns=(old or self).ns,
             packets_in=old.packets_in if old else 0,

@@ -194,7 +194,9 @@ class Server:
             for part in department.pool.ranges
             for network in summarize_address_range(part.first, part.last)
         ]
-        return pools + [d.pool6 for d in departments if d.pool6 is not None]
+        pools += [d.pool6 for d in departments if d.pool6 is not None]
+        users = self._configuration.directory.users.values()
+        return pools + [network for user in users for network in user.routes]
 
     # What comes in
 
@@ -210,6 +212,7 @@ class Server:
         self.flush()
 
     def _on_tun(self) -> None:
+        self._gateway.tables.now = self._loop.time()
         for batch in batches(self._tun.receive):
             for packet in batch:
                 self._gateway.receive_inner(packet)

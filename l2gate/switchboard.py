@@ -189,9 +189,15 @@ class Switchboard:
             self._touched.add(session)
 
     def watch(self, now: float) -> None:
-        """Take it that users may expire at another time than before."""
+        """Take it that other things are allowed than before, and for other times."""
         for call in self:
             self._watch(call, now)
+            self._limit(call)
+
+    def _limit(self, call: Call) -> None:
+        if call.record is not None:
+            policy = self._aaa.policy(call.session)
+            call.record.limit(policy.rate_up, policy.rate_down)
 
     def _watch(self, call: Call, now: float) -> None:
         """End a call whose time is over, or look again when it may be."""
@@ -326,7 +332,7 @@ class Switchboard:
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
-        call.prefix = self._lease_prefix(call)
+        call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
         call.accepted = call.quiet_since = now
         self._watch(call, now)
         department, address = accepted.department.name, str(call.lease.address)
@@ -344,7 +350,7 @@ class Switchboard:
 
     def _lease_prefix(self, call: Call) -> IPv6Network | None:
         """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
-        if self._mtu < MINIMUM_MTU:
+        if self._mtu_of(call) < MINIMUM_MTU:
             return None
         try:
             return self._aaa.lease_prefix(call.session)
@@ -352,20 +358,26 @@ class Switchboard:
             self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
             return None
 
+    def _mtu_of(self, call: Call) -> int:
+        mtu = self._aaa.policy(call.session).mtu
+        return self._mtu if mtu is None else min(mtu, self._mtu)
+
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, _within(call.peer, self._mtu))
+        call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
+        self._limit(call)
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
-        network, department = IPv4Network(call.lease.address), call.department
-        self._tell(RouteAdded(network, department.gateway, department.name))
+        for network in (IPv4Network(call.lease.address), *call.routes):
+            self._tell(RouteAdded(network, call.department.gateway, call.department.name))
+        behind = "".join(f", {network} behind it" for network in call.routes)
         self._note(
             call,
             Stage.SESSION,
             f"open, address {call.lease.address} of department {call.department.name}, "
-            f"MTU {call.record.mtu}, logged in by {call.method}",
+            f"MTU {call.record.mtu}, logged in by {call.method}{behind}",
             happening=Happening.SESSION_OPENED,
             address=str(call.lease.address),
             department=call.department.name,
@@ -392,8 +404,9 @@ class Switchboard:
         if call.record is not None and call.state is CallState.OPEN:
             self._close_ipv6(call)
             self._tables.remove_session(call.record)
-            network = IPv4Network(IPv4Address(call.record.address))
-            self._tell(RouteRemoved(network, _zone(call)))
+            address = IPv4Network(IPv4Address(call.record.address))
+            for network in (address, *call.record.routes):
+                self._tell(RouteRemoved(network, _zone(call)))
             call.state = CallState.NEGOTIATING
             self._opening.set(call.session, now + OPENING)
 

@@ -9,6 +9,7 @@ from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
 from aaa.credentials import why_impossible
 from aaa.directory import suffix_of
 from l2gate.configuration import ipv6, values
+from l2gate.configuration.behind import NetworksBehind
 from l2gate.configuration.ipv6 import AnyNetwork, PrefixPlan
 from l2gate.configuration.policy import read_policy
 from l2gate.configuration.problems import Place
@@ -23,6 +24,7 @@ SHUT_OUT = "can never log in"
 
 MAX_DNS = 2
 MAX_WINS = 2
+MAX_USER_ROUTES = 64
 """RFC 1877 has a primary and a secondary server of each kind; as many of IPv6 may be beside."""
 
 
@@ -231,6 +233,9 @@ class _UserReader:
         self._places: dict[str, Place] = {}
         self._addresses: dict[IPv4Address | IPv6Network, str] = {}
         self._plan = plan
+        self._behind = NetworksBehind(
+            (entry.department for entry in entries if entry.department is not None), own_networks
+        )
         self._own_networks = own_networks
         self._departments: dict[str | None, str] = {
             domain: entry.name for entry in reversed(entries) for domain in entry.domains
@@ -250,6 +255,7 @@ class _UserReader:
         totp = section.take("totp", values.totp, None)
         prefix6 = section.take("prefix6", ipv6.prefix, None)
         must_change_password = section.take("must_change_password", values.switch, False)
+        routes = section.take_all("routes", values.network, at_most=MAX_USER_ROUTES)
         section.finish()
         given = [kind for kind in CREDENTIALS if kind in section]
         for kind in given[1:]:
@@ -273,6 +279,7 @@ class _UserReader:
             self._note_no_department(section, suffix)
         else:
             self._check_fixed(section, name, address, prefix6, department)
+        self._behind.check(section, name, routes, address)
         user = User(
             name,
             password,
@@ -284,6 +291,7 @@ class _UserReader:
             expires,
             prefix6,
             must_change_password,
+            routes,
         )
         self._warn_if_shut_out(section, user)
         return user

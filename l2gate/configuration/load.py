@@ -128,11 +128,18 @@ def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) 
 
 def _warn_of_small_links(entries: Iterable[Entry], ppp: PppSettings) -> None:
     for entry in entries:
-        if "pool6" in entry.section and min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
+        mtu = entry.department.policy.mtu if entry.department is not None else None
+        if mtu is not None and mtu > ppp.mtu:
+            entry.section.warn("mtu", f"has no effect: ppp.mtu is {ppp.mtu}")
+        if "pool6" not in entry.section:
+            continue
+        if min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
             entry.section.warn(
                 "pool6",
                 f"clients get no IPv6, which needs ppp.mru and ppp.mtu of {MINIMUM_MTU} at least",
             )
+        elif mtu is not None and mtu < MINIMUM_MTU:
+            entry.section.warn("mtu", f"clients get no IPv6, which needs {MINIMUM_MTU} at least")
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:

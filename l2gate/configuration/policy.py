@@ -11,6 +11,10 @@ from l2gate.configuration.section import Expected, Section
 
 _SPAN = re.compile(r"(?:(\S+) +)?(\d\d?):(\d\d) ?- ?(\d\d?):(\d\d)")
 
+UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+LEAST_RATE, MOST_RATE = 64 * 10**3, 100 * 10**9
+MTU = values.number(576, 1500)
+
 PROTOCOLS = ("tcp", "udp", "icmp")
 DNS_PORT = 53
 
@@ -25,6 +29,7 @@ def read_policy(section: Section, dns: tuple[IPv4Address | IPv6Address, ...]) ->
     spans = section.take_all("hours", _span)
     if section.is_empty("hours"):
         section.error("hours", "is empty, so that nobody could log in: remove it, or give some")
+    up, down = _read_rate(section.section("rate"))
     return Policy(
         allow=allow if "allow" in section else None,
         client_to_client=section.take("client_to_client", values.switch, False),
@@ -32,7 +37,16 @@ def read_policy(section: Section, dns: tuple[IPv4Address | IPv6Address, ...]) ->
         idle_timeout=section.take("idle_timeout", _seconds, None),
         hours=Hours(spans) if "hours" in section else None,
         replace_sessions=section.take("sessions", _sessions, False),
+        rate_up=up,
+        rate_down=down,
+        mtu=section.take("mtu", MTU, None),
     )
+
+
+def _read_rate(section: Section) -> tuple[int | None, int | None]:
+    rates = section.take("up", _rate, None), section.take("down", _rate, None)
+    section.finish()
+    return rates
 
 
 def _warn_of_dns(
@@ -80,6 +94,14 @@ def _ports(text: str) -> tuple[int, int]:
     if found[0] > found[1]:
         raise Expected("the lower port before the dash and the higher one behind it")
     return found
+
+
+def _rate(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,11})([kMG]?)", text)
+    rate = int(found[1]) * UNITS[found[2]] if found is not None else 0
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        raise Expected("bits a second from 64k to 100G, such as 512k or 10M")
+    return rate
 
 
 def _seconds(text: str) -> float:

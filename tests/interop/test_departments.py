@@ -95,3 +95,40 @@ def test_clients_of_one_department(
     with_policies(server, sales={"client_to_client": True})
     wait_for_table(lab, "ip daddr @hosts_sales accept")
     assert pings(direct, other.address)
+
+
+def test_a_network_behind_a_router(
+    lab: Lab, server: Server, direct: Client, behind_nat: Client
+) -> None:
+    """A host of the branch and the headquarters reach each other; another client is no branch."""
+    branch = "10.9.0.7"
+    settings = configuration(server.directory)
+    settings["users"] = [
+        {"name": SALES.user, "password": SALES.password, "routes": ["10.9.0.0/24"]},
+        {"name": HR.user, "password": HR.password},
+    ]
+    server.configure(settings)
+    server.reload()
+    wait_for(lambda: "reloaded" in server.log(), 10, "the reload")
+    direct.connect(SALES)
+    other = behind_nat.connect(HR)
+    wait_for_table(lab, "10.9.0.0/24", other.address)
+
+    def is_routed() -> bool:
+        return "10.9.0.0/24 proto static" in lab.run(
+            "server", "ip", "route", "show", "dev", "l2gate0"
+        )
+
+    wait_for(is_routed, 10, "the route")
+    there = f"ping -q -c 3 -i 0.2 -W 2 -I {branch} {HEADQUARTERS}"
+    for client in (direct, behind_nat):
+        client.machine.run(f"ip address replace {branch}/32 dev lo")
+    try:
+        assert " 0% packet loss" in direct.machine.run(there)
+        assert " 0% packet loss" in lab.run("hq", "ping", "-q", "-c", "3", "-W", "2", branch)
+        assert " 100% packet loss" in behind_nat.machine.run(there, check=False)
+    finally:
+        for client in (direct, behind_nat):
+            client.machine.run(f"ip address delete {branch}/32 dev lo")
+    direct.hang_up()
+    wait_for(lambda: not is_routed(), 10, "the end of the route")

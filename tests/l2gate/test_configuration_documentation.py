@@ -36,6 +36,7 @@ READERS = {
     "lockout": "read_lockout",
     "ppp.eap": "read_eap",
     "departments": "_read_department read_policy",
+    "departments.rate": "_read_rate",
     "departments.allow": "_read_allowed",
     "users": "read",
 }

@@ -90,3 +90,16 @@ def test_hours(tmp_path: Path, text: str, span: Span) -> None:
 def test_ends_of_sessions(tmp_path: Path) -> None:
     read = policy(tmp_path, "session_timeout: 3600, idle_timeout: 600, sessions: replace")
     assert (read.session_timeout, read.idle_timeout, read.replace_sessions) == (3600.0, 600.0, True)
+
+
+def test_rates_and_mtu(tmp_path: Path) -> None:
+    read = policy(tmp_path, "rate: {up: 512k, down: 10M}, mtu: 1280")
+    assert (read.rate_up, read.rate_down, read.mtu) == (512_000, 10_000_000, 1280)
+    assert policy(tmp_path, "rate: {down: 64000}").rate_up is None
+
+
+def test_an_mtu_of_no_use_is_warned_of(tmp_path: Path) -> None:
+    (warning,) = loaded(tmp_path, "mtu: 1450").warnings
+    assert "departments.default.mtu: has no effect: ppp.mtu is 1400" in str(warning)
+    (warning,) = loaded(tmp_path, 'mtu: 1279, pool6: "2001:db8:1::/56"').warnings
+    assert "departments.default.mtu: clients get no IPv6" in str(warning)

@@ -275,9 +275,7 @@ MISTAKES = {
     "the suffix is missing": Mistake(name="bob"),
     "the user is disabled": Mistake(directory=lambda d: with_bob(d, disabled=True)),
     "the user has expired": Mistake(directory=lambda d: with_bob(d, expires=date(2020, 12, 31))),
-    "the login is outside of the hours": Mistake(
-        directory=only_on_mondays, around=on_a_thursday
-    ),
+    "the login is outside of the hours": Mistake(directory=only_on_mondays, around=on_a_thursday),
     "the one-time code is missing": Mistake(directory=lambda d: with_bob(d, totp=bytes(20))),
     "the user has too many sessions": Mistake(directory=one_session_each, before=NAME),
     "the pool is full": Mistake(name="u1@tiny.example.com", before="u2@tiny.example.com"),
