@@ -111,6 +111,7 @@ class Policy:
     of the oldest one (`replace_sessions`).
     Each session may send `rate_up` and receive `rate_down` bits a second, in packets of `mtu`
     octets at most; None stands for no limit.
+    With `proxy_arp` the server answers ARP for the clients in its own networks.
     """
 
     allow: tuple[Allowed, ...] | None = None
@@ -122,3 +123,4 @@ class Policy:
     rate_up: int | None = None
     rate_down: int | None = None
     mtu: int | None = None
+    proxy_arp: bool = False

@@ -247,7 +247,7 @@ class Server:
                 case Noted():
                     self._tell(event)
                 case RouteAdded():
-                    self._network.add_route(event.network, event.gateway)
+                    self._network.add_route(event.network, event.gateway, event.proxy_arp)
                     if self._firewall is not None:
                         self._firewall.add(event.department, event.network)
                 case RouteRemoved():

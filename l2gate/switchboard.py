@@ -370,8 +370,11 @@ class Switchboard:
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
-        for network in (IPv4Network(call.lease.address), *call.routes):
-            self._tell(RouteAdded(network, call.department.gateway, call.department.name))
+        address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
+        proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
+        self._tell(RouteAdded(IPv4Network(address), gateway, zone, proxy_arp))
+        for network in call.routes:
+            self._tell(RouteAdded(network, gateway, zone))
         behind = "".join(f", {network} behind it" for network in call.routes)
         self._note(
             call,

@@ -175,11 +175,20 @@ class AddressPlan:
             for network in own_networks:
                 if isinstance(network, IPv6Network):
                     continue
-                if part.first <= network[-1] and network[0] <= part.last:
-                    entry.section.error(
-                        "pool",
-                        f"{part} overlaps {network}, a network of this server: choose another",
+                if network[-1] < part.first or part.last < network[0]:
+                    continue
+                proxied = entry.department is not None and entry.department.policy.proxy_arp
+                if not proxied:
+                    why = "choose another, or add 'proxy_arp: true'"
+                elif network[0] < part.first and part.last < network[-1]:
+                    continue
+                else:
+                    why = (
+                        "with proxy_arp it must be within that, without its first and last address"
                     )
+                entry.section.error(
+                    "pool", f"{part} overlaps {network}, a network of this server: {why}"
+                )
 
     def pool_of(self, address: IPv4Address) -> Entry | None:
         """Return the department whose pool has an address, or None."""

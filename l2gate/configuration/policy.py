@@ -40,6 +40,7 @@ def read_policy(section: Section, dns: tuple[IPv4Address | IPv6Address, ...]) ->
         rate_up=up,
         rate_down=down,
         mtu=section.take("mtu", MTU, None),
+        proxy_arp=section.take("proxy_arp", values.switch, False),
     )
 
 

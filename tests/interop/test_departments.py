@@ -115,7 +115,8 @@ def test_a_network_behind_a_router(
     wait_for_table(lab, "10.9.0.0/24", other.address)
 
     def is_routed() -> bool:
-        return "10.9.0.0/24 proto static" in lab.run(
+        """To the client, and not just into the device as all that belongs there."""
+        return "10.9.0.0/24 proto static scope link src 172.16.1.1" in lab.run(
             "server", "ip", "route", "show", "dev", "l2gate0"
         )
 

@@ -1,6 +1,6 @@
 """What departments allow, as it is read and what is warned of."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
 import pytest
@@ -103,3 +103,12 @@ def test_an_mtu_of_no_use_is_warned_of(tmp_path: Path) -> None:
     assert "departments.default.mtu: has no effect: ppp.mtu is 1400" in str(warning)
     (warning,) = loaded(tmp_path, 'mtu: 1279, pool6: "2001:db8:1::/56"').warnings
     assert "departments.default.mtu: clients get no IPv6" in str(warning)
+
+
+def test_a_pool_within_a_network_of_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "l2gate.yaml"
+    pool = "pool: 192.168.1.200-192.168.1.220"
+    path.write_text(TEXT.replace("MORE", ", proxy_arp: true").replace("pool: 172.16.9.0/24", pool))
+    path.chmod(0o600)
+    read = load(path, [IPv4Network("192.168.1.0/24"), IPv4Network("10.0.0.0/8")])
+    assert read.configuration.directory.departments["default"].policy.proxy_arp

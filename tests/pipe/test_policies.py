@@ -304,3 +304,14 @@ def test_other_networks_at_a_reload_end_the_session() -> None:
     assert lab.server.noted("the networks behind the user were changed")
     logged_in(lab)
     assert RouteAdded(other, IPv4Address("172.16.9.1"), "default") in lab.server.events
+
+
+def test_the_server_answers_arp_for_clients_where_it_is_to() -> None:
+    lab = lab_with(proxy_arp=True)
+    client = logged_in(lab)
+    other = logged_in(lab, "198.51.100.8", "u2@sales.example.com")
+    added = [event for event in lab.server.events if isinstance(event, RouteAdded)]
+    assert {str(e.network.network_address): e.proxy_arp for e in added} == {
+        str(client.address): True,
+        str(other.address): False,
+    }
