@@ -15,6 +15,7 @@ import pytest
 from aaa import Allowed
 from l2gate.firewall import Firewall, FirewallError, Zone
 from tests.support.namespaces import Namespace, new_namespace, run
+from tests.support.prerequisites import need_program
 
 CLIENTS = {"sales1": "172.16.1.2", "sales2": "172.16.1.3", "hr1": "172.16.2.2"}
 PLACES = {**CLIENTS, "hq": "192.168.1.80"}
@@ -30,6 +31,7 @@ HR = Allowed(ip_network("172.16.2.0/24"))
 @pytest.fixture
 def places() -> Iterator[dict[str, Namespace]]:
     """The test itself runs as the server."""
+    need_program("nft")
     with ExitStack() as stack:
         server = stack.enter_context(new_namespace())
         stack.enter_context(server)
