@@ -18,7 +18,7 @@ run: .cache/.packages .venv/.installed ## write a first configuration to run/ if
 	@test -e $(CONFIG) || $(BIN)/l2gate init --config $(CONFIG)
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
-test: setup ## run every test, those with real clients included (root, some 10 minutes)
+test: setup ## run every test, those with real clients included (root, some 15 minutes)
 	$(SUDO) $(BIN)/pytest -m "not soak"
 
 check: .venv/.installed ## the quick check before a commit: style, types and all tests without real clients

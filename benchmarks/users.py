@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from os import urandom
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, time
 
 import yaml
 
@@ -87,11 +87,12 @@ def reloader(path: Path) -> Callable[[], object]:
     again = Reloader(
         path,
         before,
-        Gateway(before, urandom),
+        Gateway(before, urandom, time),
         clock=lambda: 0.0,
         own_networks=own_networks,
         prepare=lambda _: None,
         flush=lambda: None,
+        tell=lambda _: None,
     )
     return lambda: asyncio.run(again.reload())
 

@@ -13,7 +13,6 @@ What belongs to the outside is collected: packets for the wire and for the TUN d
 events for the program. Time and entropy are arguments, so servers and clients run in one test.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -80,7 +79,7 @@ class Gateway:
         self,
         configuration: Configuration,
         entropy: Entropy,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         """`wall` is the clock of people, in seconds since 1970."""
         self.tables = Tables()

@@ -20,21 +20,6 @@ PPP = b"\xff\x03\x00\x21"
 
 
 @pytest.fixture
-def tables() -> Tables:
-    return Tables()
-
-
-@pytest.fixture
-def upcalls() -> Upcalls:
-    return Upcalls()
-
-
-@pytest.fixture
-def forwarder(tables: Tables, upcalls: Upcalls) -> Forwarder:
-    return Forwarder(tables, upcalls)
-
-
-@pytest.fixture
 def client(tables: Tables) -> Client:
     return Client(tables)
 

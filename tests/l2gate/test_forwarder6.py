@@ -32,21 +32,6 @@ FORMS = [b"\xff\x03\x00\x57", b"\xff\x03\x57", b"\x00\x57", b"\x57"]
 
 
 @pytest.fixture
-def tables() -> Tables:
-    return Tables()
-
-
-@pytest.fixture
-def upcalls() -> Upcalls:
-    return Upcalls()
-
-
-@pytest.fixture
-def forwarder(tables: Tables, upcalls: Upcalls) -> Forwarder:
-    return Forwarder(tables, upcalls)
-
-
-@pytest.fixture
 def client(tables: Tables) -> Client:
     client = Client(tables)
     tables.add_prefix(client.session, PREFIX, int(IPv6Address(GATEWAY)))

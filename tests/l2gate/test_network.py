@@ -8,7 +8,7 @@ import logging
 import select
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from l2gate import inner
 from l2gate.network import Network, NetworkError, own_networks
 from l2gate.sysctl import Sysctls
 from l2gate.tun import Tun
-from tests.support.namespaces import Namespace, new_namespace, run
+from tests.support.namespaces import Namespace, lan_of_server, run
 
 GATEWAY = IPv4Address("172.16.1.1")
 CLIENT = IPv4Network("172.16.1.51")
@@ -28,25 +28,8 @@ CLIENT = IPv4Network("172.16.1.51")
 @pytest.fixture
 def lan() -> Iterator[Namespace]:
     """The test itself runs as the server; this is the host at headquarters."""
-    with ExitStack() as stack:
-        server, host = (stack.enter_context(new_namespace()) for _ in range(2))
-        stack.enter_context(server)
-        run("ip link add name inside type veth peer name host")
-        run(f"ip link set host netns {host.path}")
-        run("ip addr add 192.168.1.1/24 dev inside")
-        run("ip link set inside up")
-        with host:
-            run("ip addr add 192.168.1.5/24 dev host")
-            run("ip link set host up")
-            run("ip route add default via 192.168.1.1")
-        assert "inside" in run("ip link show"), "not in the server's namespace"
+    with lan_of_server("192.168.1.1/24", "192.168.1.5/24") as host:
         yield host
-
-
-@pytest.fixture
-def device(lan: Namespace) -> Iterator[Tun]:
-    with closing(Tun("l2gate0")) as device:
-        yield device
 
 
 Step = Callable[[Network], Coroutine[None, None, None]]

@@ -7,7 +7,6 @@ import asyncio
 import select
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, closing
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from l2gate.network import Network, NetworkError, own_networks
 from l2gate.sysctl import Sysctls
 from l2gate.tun import Tun
 from tests.support.ipv6 import echo
-from tests.support.namespaces import Namespace, new_namespace, run
+from tests.support.namespaces import Namespace, lan_of_server, run
 
 GATEWAY4, GATEWAY = IPv4Address("172.16.1.1"), IPv6Address("2001:db8:1::1")
 PREFIX, OTHER = IPv6Network("2001:db8:1:1::/64"), IPv6Network("2001:db8:1:2::/64")
@@ -32,26 +31,8 @@ IPV6_MTU = 24
 @pytest.fixture
 def lan() -> Iterator[Namespace]:
     """The test itself runs as the server; this is the host at headquarters."""
-    with ExitStack() as stack:
-        server, host = (stack.enter_context(new_namespace()) for _ in range(2))
-        stack.enter_context(server)
-        run("ip link add name inside type veth peer name host")
-        run(f"ip link set host netns {host.path}")
-        run("ip addr add 2001:db8:9::1/64 dev inside nodad")
-        run("ip link set inside up")
-        with host:
-            run(f"ip addr add {HOST}/64 dev host nodad")
-            run("ip link set host up")
-            run("ip route add default via 2001:db8:9::1")
-        assert "inside" in run("ip link show"), "not in the server's namespace"
-        run(f"ping -6 -q -c 1 -w 10 {HOST}")  # until the two have found each other
+    with lan_of_server("2001:db8:9::1/64", f"{HOST}/64") as host:
         yield host
-
-
-@pytest.fixture
-def device(lan: Namespace) -> Iterator[Tun]:
-    with closing(Tun("l2gate0")) as device:
-        yield device
 
 
 Step = Callable[[Network], Coroutine[None, None, None]]

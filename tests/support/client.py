@@ -45,11 +45,15 @@ def esp_wire(peer: PeerRecord, packet: bytes) -> Wire:
     return Wire(Address(local, ESP_PORT), Address(remote, ESP_PORT), packet)
 
 
+WALL = 1_800_000_000.0
+"""The time of day at a simulated server, in seconds since 1970: always the same."""
+
+
 class ServerHost:
     """A gateway as a host. `log` holds what it noted, `inner` what it sent to its TUN device."""
 
     def __init__(self, configuration: Configuration, entropy: Entropy) -> None:
-        self.gateway = Gateway(configuration, entropy)
+        self.gateway = Gateway(configuration, entropy, lambda: WALL)
         self.log: list[Noted] = []
         self.events: list[Event] = []
         self.inner: list[bytes] = []

@@ -55,6 +55,29 @@ def new_namespace() -> Iterator[Namespace]:
         namespace.close()
 
 
+@contextmanager
+def lan_of_server(server: str, host: str) -> Iterator[Namespace]:
+    """The test itself runs as the server; yields the one host of its network.
+
+    `server` and `host` are their addresses with prefix length; the host's default route is to
+    the server.
+    """
+    nodad = ("", " nodad")[":" in server]
+    with new_namespace() as inside, new_namespace() as outside, inside:
+        run("ip link add name inside type veth peer name host")
+        run(f"ip link set host netns {outside.path}")
+        run(f"ip addr add {server} dev inside{nodad}")
+        run("ip link set inside up")
+        gateway, address = server.partition("/")[0], host.partition("/")[0]
+        with outside:
+            run(f"ip addr add {host} dev host{nodad}")
+            run("ip link set host up")
+            run(f"ip route add default via {gateway}")
+        assert "inside" in run("ip link show"), "not in the server's namespace"
+        run(f"ping -q -c 1 -w 10 {address}")  # until the two have found each other
+        yield outside
+
+
 def run(command: str) -> str:
     """Run a command in the current namespace; return what it prints."""
     return subprocess.run(command.split(), check=True, capture_output=True, text=True).stdout

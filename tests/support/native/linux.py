@@ -1,5 +1,6 @@
 """Clients of Linux: ChromeOS and NetworkManager; and MikroTik's. See profile.py for the tags."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ipsec.constants import AuthenticationAlgorithm as Auth
@@ -37,6 +38,7 @@ from tests.support.offers import (
     STRONGSWAN_ESP,
     STRONGSWAN_IKE,
     Layout,
+    Suite,
     ike_offer,
 )
 
@@ -77,6 +79,19 @@ def pppd(mru: str, echo: float | None) -> Ppp:
     )
 
 
+def strongswan(suites: Sequence[Suite]) -> Phase1:
+    """Main Mode of strongSwan, as NetworkManager-l2tp and ChromeOS configure it."""
+    return Phase1(
+        offer=ike_offer(suites, Layout(STRONGSWAN_IKE, 11880)),
+        vendor_ids=clients.STRONGSWAN_VENDOR_IDS,
+        nonce=32,
+        resend=(4.0, 7.2, 13.0, 23.3, 42.0),
+        renewal=10260.0,  # [R] as is the spread: margin and fuzz of its defaults
+        spread=540.0,
+        lifetime=11880.0,
+    )
+
+
 # [R] that the call is ended before the tunnel; recorded was a StopCCN alone
 LINUX_HANG_UP: Final = (
     Step.TERMINATE,
@@ -91,15 +106,7 @@ AES_AES_3DES: Final = clients.WINDOWS_ESP_SUITES[:3]
 CHROMEOS: Final = Profile(
     name="ChromeOS",
     evidence=("SL", "SL", "SL", "SL"),
-    phase1=Phase1(
-        offer=ike_offer(clients.CHROMEOS, Layout(STRONGSWAN_IKE, 11880)),
-        vendor_ids=clients.STRONGSWAN_VENDOR_IDS,
-        nonce=32,
-        resend=(4.0, 7.2, 13.0, 23.3, 42.0),
-        renewal=10260.0,  # [R] as is the spread: margin and fuzz of its defaults
-        spread=540.0,
-        lifetime=11880.0,
-    ),
+    phase1=strongswan(clients.CHROMEOS),
     phase2=Phase2(
         transforms(
             [
@@ -123,15 +130,7 @@ CHROMEOS: Final = Profile(
 STRONGSWAN: Final = Profile(
     name="NetworkManager with strongSwan",
     evidence=("SL", "SL", "SL", "SL"),
-    phase1=Phase1(
-        offer=ike_offer(clients.NETWORK_MANAGER, Layout(STRONGSWAN_IKE, 11880)),
-        vendor_ids=clients.STRONGSWAN_VENDOR_IDS,
-        nonce=32,
-        resend=(4.0, 7.2, 13.0, 23.3, 42.0),
-        renewal=10260.0,  # [R] as is the spread: margin and fuzz of its defaults
-        spread=540.0,
-        lifetime=11880.0,
-    ),
+    phase1=strongswan(clients.NETWORK_MANAGER),
     phase2=Phase2(
         transforms(AES_AES_3DES, STRONGSWAN_ESP, 3960),
         renewal=3060.0,  # [R] as is the spread
