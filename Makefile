@@ -25,6 +25,7 @@ check: .venv/.installed ## the quick check before a commit: style, types and all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases benchmarks
 	$(BIN)/pytest -m "not interop and not soak"
 
 unit: .venv/.installed ## run all tests without real clients

@@ -8,6 +8,7 @@ Takes about half a minute.
 import hmac
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha1
 from statistics import median
 from struct import pack
@@ -169,14 +170,14 @@ def main() -> None:
     print(f"{'microseconds for each packet':32}{'up':>8}{'down':>8}")
     for size in SIZES:
         naive: Sequence[float] = (
-            measure(lambda size=size: naive_up(size)),
-            measure(lambda size=size: naive_down(size)),
+            measure(partial(naive_up, size)),
+            measure(partial(naive_down, size)),
         )
         print(f"{f'{size} octets, plainest way':32}{naive[0]:8.2f}{naive[1]:8.2f}")
         for name, algorithms in ALGORITHMS.items():
             ours = (
-                measure(lambda a=algorithms, size=size: up(a, size)),
-                measure(lambda a=algorithms, size=size: down(a, size)),
+                measure(partial(up, algorithms, size)),
+                measure(partial(down, algorithms, size)),
             )
             rates = "  1/{:.1f} and 1/{:.1f}".format(
                 *(n / o for n, o in zip(naive, ours, strict=True))

@@ -5,6 +5,7 @@ and after the last; its clients are in this process and reach it through a pipe.
 """
 
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -14,6 +15,7 @@ from pathlib import Path
 from aaa import AddressRange, Directory, Pool, User
 from tests.support.client import ClientState, ServerHost
 from tests.support.lab import PASSWORD, SERVER, Lab, configuration
+from tests.support.lab import up as logged_in
 from tests.support.simulation import Link, Wire
 
 WARM_UP = 50
@@ -97,7 +99,7 @@ def main() -> None:
             before = server.resident()
         client = lab.client(f"u{number}", f"198.51.{number >> 8}.{number & 255}")
         clients.append(client)
-        lab.run(SECONDS, lambda client=client: client.state is ClientState.UP)
+        lab.run(SECONDS, partial(logged_in, client))
         lab.simulation.remove(client)
     up = sum(client.state is ClientState.UP for client in clients)
     after = server.resident()

@@ -6,7 +6,6 @@ from struct import pack, unpack_from
 from ipsec.constants import IKE_PORT, L2TP_PORT, NATT_PORT, PROTOCOL_UDP, ProtocolId
 from ipsec.path import Address, Path
 from ipsec.udpencap import KEEPALIVE, Kind, add_marker, classify, strip_marker
-from l2gate.inner import checksum
 from l2tp.header import is_control
 from ppp.config import Credentials
 from ppp.constants import Protocol
@@ -20,6 +19,7 @@ from tests.support.native.profile import Profile, Step
 from tests.support.native.quick_mode import SaPair
 from tests.support.simulation import ESP_PORT, Wire
 from wire import DecodeError, Entropy, Reader
+from wire.checksum import checksum
 
 PAUSE = 4.0
 """Seconds from the last word of PPP to the first Delete; Windows [L]."""
