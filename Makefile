@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 CONFIG := run/l2gate.yaml
+# Tests side by side: those with real clients spend their time waiting, in two labs at most.
+SIDE_BY_SIDE := --numprocesses 4 --dist loadgroup
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))
 
 .DEFAULT_GOAL := help
@@ -19,23 +21,23 @@ run: .cache/.packages .venv/.installed ## write a first configuration to run/ if
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
 test: setup ## run every test, those with real clients included (root, some 15 minutes)
-	$(SUDO) $(BIN)/pytest -m "not soak"
+	$(SUDO) $(BIN)/pytest $(SIDE_BY_SIDE) -m "not soak"
 
 check: .venv/.installed ## the quick check before a commit: style, types and all tests without real clients
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases benchmarks
-	$(BIN)/pytest -m "not interop and not soak"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not interop and not soak"
 
 unit: .venv/.installed ## run all tests without real clients
-	$(BIN)/pytest -m "not interop and not soak"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not interop and not soak"
 
 soak: .venv/.installed ## run a day of each simulated client in each order of renewal (some 3 minutes)
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m soak
 
 interop: setup ## run the tests with real clients only (root)
-	$(SUDO) $(BIN)/pytest -m interop
+	$(SUDO) $(BIN)/pytest $(SIDE_BY_SIDE) -m interop
 
 bench: .venv/.installed ## measure speed and memory (root)
 	for benchmark in $(BENCHMARKS); do $(SUDO) $(BIN)/python -m $$benchmark || exit; done

@@ -22,7 +22,13 @@ CLIENTS = [
     (CHROMEOS, strongswan),
 ]
 
-each_client = pytest.mark.parametrize(("profile", "form"), CLIENTS, ids=str)
+
+def name(value: object) -> str:
+    """Return what tells a value of a test from another, in each process alike."""
+    return str(getattr(value, "__name__", value))
+
+
+each_client = pytest.mark.parametrize(("profile", "form"), CLIENTS, ids=name)
 Form = Callable[[Credentials], Certified]
 
 
@@ -97,7 +103,7 @@ def test_renewal_of_phase_1_with_a_certificate() -> None:
         (WINDOWS_10, windows, {"usages": certificates.CLIENT_AUTH}, "not for servers"),
         (MACOS, racoon, {"names": ["192.0.2.9"]}, "203.0.113.1 is not in the certificate"),
     ],
-    ids=str,
+    ids=name,
 )
 def test_what_clients_demand(
     profile: Profile, form: Form, settings: dict[str, object], why: str

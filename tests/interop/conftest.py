@@ -18,6 +18,10 @@ TOOLS = ("linux.uml", "modprobe", "ip", "nft", "sysctl", "ping", "tcpdump", "tsh
 BOOTING = 300.0
 """Seconds that a test may take: the first ones boot their clients."""
 
+SECOND_LAB = ("test_login.py", "test_scanner.py", "test_sessions.py", "test_wire.py")
+"""What runs in a lab of its own beside the one for the rest, where tests run side by side: about
+half of it, by time. Most of that is waiting."""
+
 Serve = Callable[..., Server]
 
 
@@ -25,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("interop"):
             item.add_marker(pytest.mark.timeout(BOOTING))
+            number = 2 if item.path.name in SECOND_LAB else 1
+            item.add_marker(pytest.mark.xdist_group(f"lab {number}"))
 
 
 def missing() -> str:
@@ -70,8 +76,7 @@ def _booted(lab: Lab) -> Callable[[str, str], Client]:
 def _lent(client: Client) -> Iterator[Client]:
     """A client for one test: what it logged is shown if the test fails, and then it hangs up."""
     yield client
-    for log in ("ike.log", "xl2tpd.log", "pppd.log"):
-        print(f"--- {client.machine.name}: {log}\n{client.log(log)}")
+    print(f"--- {client.machine.name}\n{client.logs()}")
     client.hang_up()
 
 

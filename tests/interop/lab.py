@@ -333,8 +333,7 @@ class Client:
         if "address" not in facts:
             failure = LoginFailed(facts.get("stage", "start"))
             failure.add_note(output)
-            for log in ("ike.log", "xl2tpd.log", "pppd.log"):
-                failure.add_note(f"{log}:\n{self.log(log)}")
+            failure.add_note(self.logs())
             raise failure
         dns = tuple(facts["dns"].split())
         return Connection(facts["interface"], facts["address"], facts["gateway"], dns)
@@ -348,13 +347,17 @@ class Client:
         """A log of the last connection: ike.log, xl2tpd.log or pppd.log."""
         return self.machine.run(f"cat /run/log/{name}", check=False)
 
+    def logs(self) -> str:
+        """All of them, each beneath its name."""
+        return self.machine.run("cd /run/log; tail -n +1 ike.log xl2tpd.log pppd.log", check=False)
+
     def ipsec_keys(self) -> str:
         """The client's IPsec SAs with their keys, as `ip xfrm state` prints them."""
         return self.machine.run("ip xfrm state")
 
-    def ping(self, host: str = HEADQUARTERS, count: int = 20) -> str:
+    def ping(self, host: str = HEADQUARTERS, count: int = 10) -> str:
         """Ping a host; returns the two lines of statistics."""
-        output = self.machine.run(f"ping -q -c {count} -i 0.1 -W 2 {host}", check=False)
+        output = self.machine.run(f"ping -q -c {count} -i 0.1 -W 10 {host}", check=False)
         return output.partition("ping statistics ---\n")[2]
 
     def transfer(self, direction: str, size: int, host: str = HEADQUARTERS) -> None:

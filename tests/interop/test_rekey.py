@@ -69,7 +69,8 @@ def test_renewals_under_load(
         pings = list(side_by_side.map(load, clients))
     for client, statistics in zip(clients, pings, strict=True):
         assert min(established(client)) > RENEWALS, client.machine.name
-        assert all(" 0% packet loss" in line for line in statistics), client.machine.name
+        lossy = [line for line in statistics if " 0% packet loss" not in line]
+        assert not lossy, client.machine.name
         assert "Connection terminated" not in client.log("pppd.log")
     assert len(json.loads(server.command("sessions", "--json"))) == len(clients)
     assert server.log().count("tunnel of") == len(clients)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.interop
 
 def test_status_and_sessions(server: Server, behind_nat: Client) -> None:
     connection = behind_nat.connect(SALES)
-    behind_nat.ping()
+    behind_nat.ping(count=20)
     (session,) = json.loads(server.command("sessions", "--json"))
     assert session["user"] == SALES.user
     assert session["department"] == "sales"

@@ -13,6 +13,15 @@ from io import BufferedRWPair
 
 PORT = 7000
 CHUNK = 65536
+WINDOW = 32768
+"""Octets that may be on their way: too few for any queue, so TCP has no need of losses to learn
+how fast it may be, and what else is on the way loses nothing by it."""
+
+
+def limit(connection: socket.socket) -> None:
+    """Let no more than WINDOW be on its way, in either direction."""
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        connection.setsockopt(socket.SOL_SOCKET, buffer, WINDOW)
 
 
 def send(stream: BufferedRWPair, size: int) -> None:
@@ -50,13 +59,17 @@ def answer(connection: socket.socket) -> None:
 
 def serve() -> None:
     with socket.create_server(("", PORT)) as listener:
+        limit(listener)  # and so what it accepts
         while True:
             connection, _ = listener.accept()
             threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
 
 def ask(direction: str, host: str, size: int) -> bool:
-    with socket.create_connection((host, PORT), timeout=60) as connection:
+    with socket.socket() as connection:
+        limit(connection)
+        connection.settimeout(60)
+        connection.connect((host, PORT))
         stream = connection.makefile("rwb")
         stream.write(f"{direction} {size}\n".encode())
         stream.flush()
