@@ -4,6 +4,7 @@
                                      wan (a bridge) ── server 198.51.100.1
     clients 192.168.77.11.. ── home ─┘                 192.168.1.1 ── hq 192.168.1.80
        (a router that masquerades as 198.51.100.2)
+    branch 10.9.0.80 ── a client that is a router, 10.9.0.1
 
 No namespace has a way out to the host's own network. The machines' root is the host's, read only,
 beneath the client packages that prepare.sh unpacked (see uml/init.sh). Every process of the lab
@@ -31,11 +32,12 @@ CACHE = HERE.parent.parent / ".cache" / "lab"
 SERVER = "198.51.100.1"
 ROUTER = "198.51.100.2"
 HEADQUARTERS = "192.168.1.80"
+BRANCH = "10.9.0.80"
 
 BRIDGE_MAC = "02:00:00:00:00:01"
 
 _PREFIX = "l2gate-lab-"
-_NAMESPACES = ("wan", "server", "home", "hq")
+_NAMESPACES = ("wan", "server", "home", "hq", "branch")
 
 
 def run(*command: str, timeout: float = 30) -> str:
@@ -152,7 +154,7 @@ class Lab:
         self.run(other, "ip", "link", "set", other_end, "up")
 
     def run(self, namespace: str, *command: str, timeout: float = 30) -> str:
-        """Run a command in a namespace (wan, server, home or hq), as `run` does."""
+        """Run a command in a namespace (wan, server, home, hq or branch), as `run` does."""
         return run("ip", "netns", "exec", self.namespace(namespace), *command, timeout=timeout)
 
     def start(
@@ -195,10 +197,13 @@ class Machine:
 
     It is named after its place: d1, d2 and so on have an address of the wan, n1, n2 and so on are
     behind the home router. `layers` are the trees of .cache/lab that are laid over the host's root.
+    A router has a second card, with the branch behind it.
     """
 
-    def __init__(self, lab: Lab, name: str, layers: tuple[str, ...]) -> None:
-        self.lab, self.name, self._layers = lab, name, layers
+    def __init__(
+        self, lab: Lab, name: str, layers: tuple[str, ...], *, is_router: bool = False
+    ) -> None:
+        self.lab, self.name, self._layers, self._is_router = lab, name, layers, is_router
         number = 10 + int(name[1:])
         behind_router = name.startswith("n")
         self.address = f"192.168.77.{number}" if behind_router else f"198.51.100.{number}"
@@ -211,15 +216,14 @@ class Machine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> None:
-        tap, number = f"tap-{self.name}", int(self.name[1:])
-        inside = ("ip", "netns", "exec", self.lab.namespace(self._namespace))
-        run(*inside, "ip", "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr")
-        run(*inside, "ip", "link", "set", tap, "master", "br0", "up")
+        arguments = [self._card(0), f"ADDRESS={self.address}/24", f"GATEWAY={self._gateway}"]
+        self.lab.run(self._namespace, "ip", "link", "set", self._tap(0), "master", "br0", "up")
+        if self._is_router:
+            arguments += [self._card(1), "BRANCH=10.9.0.1/24"]
         self._share.mkdir(parents=True, exist_ok=True)
         for stale in self._share.iterdir():
             stale.unlink()
         layers = ":".join(str(CACHE / layer) for layer in self._layers)
-        mac = f"02:00:00:00:{ord(self.name[0]):02x}:{number:02x}"
         self._process = self.lab.start(
             self._namespace,
             "linux.uml",
@@ -234,12 +238,10 @@ class Machine:
             f"uml_dir={self._directory}",
             "con=null",
             "con0=fd:0,fd:1",
-            f"vec0:transport=tap,ifname={tap},depth=128,gro=1,mac={mac}",
             f"NAME={self.name}",
-            f"ADDRESS={self.address}/24",
-            f"GATEWAY={self._gateway}",
             f"LAYERS={layers}",
             f"SHARE={self._share}",
+            *arguments,
             log=self._directory / "console.log",
             stdin=subprocess.PIPE,
         )
@@ -247,17 +249,39 @@ class Machine:
         wait_for(lambda: ready.exists() or process.poll() is not None, 60, f"{self.name} booting")
         if not ready.exists():
             raise RuntimeError((self._directory / "console.log").read_text(errors="replace"))
+        if self._is_router:
+            self._connect_branch()
+
+    def _tap(self, card: int) -> str:
+        return f"tap-{self.name}-{card}"
+
+    def _card(self, card: int) -> str:
+        """Make the lab's end of a network card; returns the machine's argument for it."""
+        tap = self._tap(card)
+        what = ("dev", tap, "mode", "tap", "vnet_hdr")
+        self.lab.run(self._namespace, "ip", "tuntap", "add", *what)
+        mac = f"02:00:00:{card:02x}:{ord(self.name[0]):02x}:{int(self.name[1:]):02x}"
+        return f"vec{card}:transport=tap,ifname={tap},depth=128,gro=1,mac={mac}"
+
+    def _connect_branch(self) -> None:
+        """Let the lab's end of the second card be a host of the branch."""
+        tap, branch = self._tap(1), self.lab.namespace("branch")
+        self.lab.run(self._namespace, "ip", "link", "set", tap, "netns", branch)
+        self.lab.run("branch", "ip", "link", "set", tap, "up")
+        self.lab.run("branch", "ip", "address", "add", f"{BRANCH}/24", "dev", tap)
+        self.lab.run("branch", "ip", "route", "add", "default", "via", "10.9.0.1")
 
     def cut_power(self) -> None:
         """End the machine in the middle of whatever it does."""
         if self._process is None:
             return
-        tap = f"tap-{self.name}"
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(timeout=10)
         self._process = None
-        self.lab.run(self._namespace, "ip", "link", "delete", tap)
+        self.lab.run(self._namespace, "ip", "link", "delete", self._tap(0))
+        if self._is_router:
+            self.lab.run("branch", "ip", "link", "delete", self._tap(1))
 
     def run(self, command: str, timeout: float = 30, check: bool = True) -> str:
         """Run a shell command in the machine; returns what it printed.
@@ -312,8 +336,10 @@ class Connection:
 class Client:
     """The VPN client of a machine: `software` is strongswan or libreswan, with xl2tpd and pppd."""
 
-    def __init__(self, lab: Lab, name: str, software: str = "strongswan") -> None:
-        self.machine = Machine(lab, name, (software, "ppp"))
+    def __init__(
+        self, lab: Lab, name: str, software: str = "strongswan", *, is_router: bool = False
+    ) -> None:
+        self.machine = Machine(lab, name, (software, "ppp"), is_router=is_router)
         self.software = software
 
     def connect(self, login: Login, timeout: float = 60) -> Connection:

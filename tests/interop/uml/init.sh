@@ -5,7 +5,7 @@
 #
 # The kernel hands its unknown arguments over as environment: NAME of the machine, its ADDRESS with
 # prefix length, its GATEWAY or "none", LAYERS (separated by colons), SHARE (a directory of the
-# host, for the command channel).
+# host, for the command channel); and of a router its address in the BRANCH.
 export PATH=/usr/sbin:/usr/bin LC_ALL=C HOME=/root TMPDIR=/run
 MODULES=/usr/lib/uml/modules/$(uname -r)
 
@@ -45,6 +45,11 @@ ip link set lo up
 ip link set vec0 up
 ip address add "$ADDRESS" dev vec0
 [ "$GATEWAY" = none ] || ip route add default via "$GATEWAY"
+if [ "${BRANCH:-}" ]; then
+	ip link set vec1 up
+	ip address add "$BRANCH" dev vec1
+	sysctl -qw net.ipv4.ip_forward=1
+fi
 
 # The command channel: a line "ID SECONDS" on the console runs share/ID.sh, whose output goes to
 # share/ID.out and whose exit status to share/ID.status. Commands run side by side.
