@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.interop.authority import Authority
 from tests.interop.conftest import Serve
 from tests.interop.lab import Client
-from tests.interop.server import SALES
+from tests.interop.server import SALES, Server
 
 pytestmark = pytest.mark.interop
 
@@ -35,6 +36,12 @@ def established(client: Client) -> tuple[int, int]:
     log = client.log("ike.log")
     isakmp_sa, pair = ESTABLISHED[client.software]
     return len(re.findall(isakmp_sa, log)), len(re.findall(pair, log))
+
+
+def dropped(server: Server, clients: Iterable[Client]) -> list[str]:
+    """Return what either end has counted of packets that it had no SA for, or could not use."""
+    counted = [str(json.loads(server.command("status", "--json"))["drops"])]
+    return counted + [client.machine.run("cat /proc/net/xfrm_stat") for client in clients]
 
 
 def load(client: Client) -> list[str]:
@@ -65,8 +72,10 @@ def test_renewals_under_load(
     clients = direct, behind_nat, libreswan, libreswan_behind_nat
     for client in clients:
         client.connect(dataclasses.replace(SALES, settings=settings))
+    before = dropped(server, clients)
     with ThreadPoolExecutor(len(clients)) as side_by_side:
         pings = list(side_by_side.map(load, clients))
+    assert dropped(server, clients) == before
     for client, statistics in zip(clients, pings, strict=True):
         assert min(established(client)) > RENEWALS, client.machine.name
         lossy = [line for line in statistics if " 0% packet loss" not in line]
