@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv6Network
+from typing import TypeVar
 
 from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
@@ -17,14 +18,16 @@ from aaa.decisions import (
     NoAddress,
     PasswordChangeRequested,
     Proof,
+    RadiusAsked,
     Reason,
     Rejected,
     Revoked,
 )
-from aaa.directory import Department, Directory, User, prefix_number
+from aaa.directory import Department, Directory, Source, User, prefix_number
 from aaa.leases import Leases, Prefixes
 from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
+from aaa.remote import Answer, Granted, Guest, Silent, Unusable, guest, is_asked, refusal, unusable
 from wire import LocalError
 
 SET_ONE = "set one by 'l2gate user passwd'"
@@ -42,16 +45,44 @@ GUESSES = {
     Reason.UNKNOWN_DOMAIN,
     Reason.WRONG_PASSWORD,
     Reason.WRONG_CODE,
+    Reason.RADIUS_REFUSED,
 }
 """What counts as a wrong password."""
+
+GUESSED = {MsChapError.AUTHENTICATION_FAILURE, MsChapError.CHANGING_PASSWORD}
+"""With which numbers it does: a RADIUS server may refuse because of something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An accepted session."""
+    """An accepted session; `guest` is there if it was a RADIUS server that let it in."""
 
     user: str
     department: Department
+    client: ClientFacts
+    guest: Guest | None = None
+
+    def user_in(self, directory: Directory) -> User | None:
+        """Return the session's user as a directory has it."""
+        return directory.users.get(self.user) if self.guest is None else self.guest.user
+
+    def department_in(self, directory: Directory) -> Department | None:
+        """Return the department that the session's user belongs to in a directory."""
+        if self.guest is None:
+            return directory.department_of(self.user)
+        department = directory.departments.get(self.department.name)
+        home = directory.department_of(self.user)
+        asks = home is not None and Source.RADIUS in home.authenticate
+        return department if asks else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A login that RADIUS servers are asked about."""
+
+    request: int
+    name: str
+    proof: Proof
     client: ClientFacts
 
 
@@ -71,6 +102,9 @@ class _Change:
     user: str
     reply: bytes
     client: ClientFacts
+
+
+Decision = TypeVar("Decision", Accepted | Rejected, Accepted | Rejected | _NewPassword)
 
 
 class Aaa:
@@ -103,7 +137,8 @@ class Aaa:
         self._places: dict[Hashable, _Place] = {}
         self._sessions_of: dict[str, list[Hashable]] = {}
         self._changes: dict[Hashable, _Change] = {}
-        self._events: deque[Decided | PasswordChangeRequested] = deque()
+        self._questions: dict[Hashable, _Question] = {}
+        self._events: deque[Decided | PasswordChangeRequested | RadiusAsked] = deque()
 
     @property
     def directory(self) -> Directory:
@@ -118,10 +153,58 @@ class Aaa:
         `request` is the caller's number for it, `login` the name as received. A session may ask
         again; accepted as another user, it loses its former place and address.
 
-        Where the proof changes the password, PasswordChangeRequested comes first.
+        Where the proof changes the password, PasswordChangeRequested comes first; where RADIUS
+        servers are to decide, RadiusAsked.
         """
         name = user_name(login)
-        decision = self._decide(session, name, proof, client)
+        self._questions.pop(session, None)
+        self._changes.pop(session, None)
+        lock = self.lockout.locked(name, client.host, self._wall())
+        if lock is not None:
+            self._events.append(Decided(session, request, _locked(lock)))
+        elif not is_asked(name, proof, self._directory):
+            self._decide(session, request, name, proof, client)
+        elif isinstance(proof, ChangeProof):
+            decision = _not_changed(name, "it is changed where the RADIUS server has it from")
+            self._events.append(Decided(session, request, decision))
+        else:
+            self._questions[session] = _Question(request, name, proof, client)
+            self._events.append(RadiusAsked(session, request, name, proof, client))
+
+    def answered(self, session: Hashable, request: int, answer: Answer) -> None:
+        """Answer a RadiusAsked. Without effect if the session is gone or has asked again."""
+        question = self._questions.get(session)
+        if question is None or question.request != request:
+            return
+        del self._questions[session]
+        name, client = question.name, question.client
+        if isinstance(answer, Silent) and self._knows_too(name):
+            self._decide(session, request, name, question.proof, client)
+            return
+        decision: Accepted | Rejected
+        if not isinstance(answer, Granted):
+            decision = refusal(name, answer)
+        else:
+            try:
+                found = guest(name, answer.authorization, self._directory)
+            except Unusable as error:
+                decision = unusable(str(error))
+            else:
+                place = found.user, found.department, answer.reply, client
+                decision = self._admit(session, *place, found)
+        self._events.append(Decided(session, request, self._counted(name, client, decision)))
+
+    def _knows_too(self, name: str) -> bool:
+        """Say whether the directory is asked about a user if no RADIUS server answers."""
+        department = self._directory.department_of(name)
+        return department is not None and Source.LOCAL in department.authenticate
+
+    def _decide(
+        self, session: Hashable, request: int, name: str, proof: Proof, client: ClientFacts
+    ) -> None:
+        """Decide by the directory."""
+        judged = self._judge(session, name, proof, client, self._wall())
+        decision = self._counted(name, client, judged)
         if isinstance(decision, Accepted | Rejected):
             self._events.append(Decided(session, request, decision))
             return
@@ -149,7 +232,7 @@ class Aaa:
             decision = self._admit(session, user, department, change.reply, change.client)
         self._events.append(Decided(session, request, decision))
 
-    def next_event(self) -> Decided | PasswordChangeRequested | None:
+    def next_event(self) -> Decided | PasswordChangeRequested | RadiusAsked | None:
         """Return the next answer, or None."""
         return self._events.popleft() if self._events else None
 
@@ -178,10 +261,10 @@ class Aaa:
         why_not = self._why_not(session, place, self._directory)
         if why_not is not None:
             raise NoAddress(why_not)
-        return (
-            self._directory.users[place.user],
-            self._directory.departments[place.department.name],
-        )
+        user = place.user_in(self._directory)
+        if user is None:
+            raise NoAddress("the user was removed")
+        return user, self._directory.departments[place.department.name]
 
     def time_left(self, name: str) -> float | None:
         """Return the seconds until a user expires, or None if there is no end."""
@@ -191,6 +274,7 @@ class Aaa:
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address and prefix; the session need not be known."""
         self._changes.pop(session, None)
+        self._questions.pop(session, None)
         self._leases.release(session)
         self._prefixes.release(session)
         place = self._places.pop(session, None)
@@ -227,18 +311,12 @@ class Aaa:
             client.host, "" if department is None else department.name, self._wall()
         )
 
-    def _decide(
-        self, session: Hashable, name: str, proof: Proof, client: ClientFacts
-    ) -> Accepted | Rejected | _NewPassword:
-        self._changes.pop(session, None)
+    def _counted(self, name: str, client: ClientFacts, decision: Decision) -> Decision:
+        """Count a wrong password; return the decision, or the one that locks."""
         now = self._wall()
-        lock = self.lockout.locked(name, client.host, now)
-        if lock is not None:
-            return _locked(lock)
-        decision = self._judge(session, name, proof, client, now)
         if not isinstance(decision, Rejected):
             self.lockout.succeeded(name, client.host)
-        elif decision.reason in GUESSES:
+        elif decision.reason in GUESSES and decision.ms_chap_error in GUESSED:
             department = self._directory.department_of(name)
             place = "" if department is None else department.name
             lock = self.lockout.failed(name, client.host, place, now)
@@ -302,11 +380,15 @@ class Aaa:
         department: Department,
         reply: bytes,
         client: ClientFacts,
+        found: Guest | None = None,
     ) -> Accepted | Rejected:
         """Give a session whose peer is proven to be `user` a place, if there is one."""
         place = self._places.get(session)
+        granted = found.authorization if found is not None else None
+        if place is not None and place.user == user.name and place.guest == found:
+            return Accepted(user, department, reply, None, granted)
         if place is not None and place.user == user.name:
-            return Accepted(user, department, reply)
+            self.release(session)
         others = self._sessions_of.get(user.name, [])
         limit = department.max_sessions_per_user if user.address is None else 1
         full = limit is not None and len(others) >= limit
@@ -314,14 +396,14 @@ class Aaa:
         if full and replaced is None:
             return self._too_many(user, others)
         self.release(session)
-        self._places[session] = _Place(user.name, department, client)
+        self._places[session] = _Place(user.name, department, client, found)
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
             if self._why_not(replaced, self._places[replaced], self._directory) is None:
                 self._leases.transfer(replaced, session)
                 self._prefixes.transfer(replaced, session)
             self.release(replaced)
-        return Accepted(user, department, reply, replaced)
+        return Accepted(user, department, reply, replaced, granted)
 
     def _same_device(
         self, sessions: list[Hashable], client: ClientFacts, moved: bool
@@ -350,8 +432,7 @@ class Aaa:
 
     def _why_not(self, session: Hashable, place: _Place, directory: Directory) -> str | None:
         """Say why a directory does not allow an accepted session, or None if it does."""
-        user = directory.users.get(place.user)
-        department = directory.department_of(place.user)
+        user, department = place.user_in(directory), place.department_in(directory)
         if user is None or department is None:
             return "the user was removed"
         if user.disabled:

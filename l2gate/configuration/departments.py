@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network
 
-from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
+from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, Source, User
 from aaa.credentials import why_impossible
 from aaa.directory import suffix_of
 from l2gate.configuration import ipv6, values
@@ -72,7 +72,10 @@ def _read_department(name: str, section: Section) -> Entry:
     routes = section.take_all("routes", values.any_network)
     search_domains = section.take_all("search_domains", values.domain_name)
     pool6 = section.take("pool6", ipv6.pool, None)
+    authenticate = section.take_all("authenticate", values.one_of(Source)) or (Source.LOCAL,)
     section.finish()
+    if len(set(authenticate)) < len(authenticate):
+        section.error("authenticate", "the same is given twice: remove one of them")
     told = ipv6.tell_apart(section, dns, routes, pool6, search_domains)
     for servers in (told.dns, told.dns6):
         if len(servers) > MAX_DNS:
@@ -108,6 +111,7 @@ def _read_department(name: str, section: Section) -> Entry:
         pool6,
         told.dns6,
         told.routes6,
+        authenticate,
     )
     return Entry(section, name, domains, department)
 
