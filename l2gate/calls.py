@@ -5,6 +5,8 @@ from enum import Enum
 from ipaddress import IPv6Network
 
 from aaa import Department, Lease
+from aaa.radius.access import Authorization
+from aaa.radius.constants import AcctTerminateCause
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
@@ -34,6 +36,9 @@ class Call:
     usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
     peer may use it. `ns` is the next sequence number of data, as long as there is no record that
     counts them.
+
+    For RADIUS, `accounting_id` is unique for ever, `authorization` is what a server granted, if it
+    was one that let the user in, and `cause` says how the call ends.
     """
 
     opened: SessionOpened
@@ -43,6 +48,7 @@ class Call:
     attempt: Attempt
     link: Link
     since: float
+    accounting_id: str
     state: CallState = CallState.NEGOTIATING
     peer_hung_up: bool = False
     login: str = ""
@@ -57,6 +63,8 @@ class Call:
     why: str = ""
     mend: Mend | None = None
     result: CallResult = CallResult.LOSS_OF_CARRIER
+    authorization: Authorization | None = None
+    cause: AcctTerminateCause | None = None
 
     @property
     def session(self) -> int:

@@ -20,16 +20,22 @@ from aaa import (
     MsChapError,
     NoAddress,
     PasswordChangeRequested,
+    RadiusAsked,
     Rejected,
 )
 from aaa.directory import prefix_number
+from aaa.radius.access import Authorization
+from aaa.radius.constants import AcctTerminateCause
 from l2gate import events, mending
+from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
 from l2gate.calls import Call, CallState
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
+from l2gate.radius import Radius
 from l2gate.records import Tables
+from l2gate.timeouts import Timeouts
 from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
 from l2tp.lns import Lns
@@ -46,6 +52,12 @@ RESULTS = {
     ppp.Reason.AUTHENTICATION_TIMED_OUT: CallResult.ADMINISTRATIVE,
 }
 """What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
+
+CAUSES = {
+    ppp.Reason.PEER_TERMINATED: AcctTerminateCause.USER_REQUEST,
+    ppp.Reason.LOCALLY_TERMINATED: AcctTerminateCause.NAS_REQUEST,
+}
+"""What accounting says; whatever else ends a link is a lost carrier there, too."""
 
 OPENING = 120.0
 """Seconds from the start of a call, or the loss of its network, until its network must be open.
@@ -70,6 +82,7 @@ class Switchboard:
         mtu: int,
         entropy: Entropy,
         tell: Callable[[Event], None],
+        radius: Radius,
     ) -> None:
         """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events."""
         self._lns = lns
@@ -79,6 +92,8 @@ class Switchboard:
         self._mtu = mtu
         self._entropy = entropy
         self._tell = tell
+        self._radius = radius
+        self._timeouts = Timeouts()
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
@@ -111,7 +126,9 @@ class Switchboard:
         """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
         links, mru = self._links, _within(peer, self._links.mru)
         link = Link(links if mru == links.mru else replace(links, mru=mru), self._entropy)
-        self._calls[event.session] = Call(event, flow, peer, host, attempt, link, now)
+        accounting_id = self._radius.accounting.new_id()
+        call = Call(event, flow, peer, host, attempt, link, now, accounting_id)
+        self._calls[event.session] = call
         attempt.call()
         link.start(now)
         self._opening.set(event.session, now + OPENING)
@@ -124,9 +141,15 @@ class Switchboard:
             call.link.receive(frame, now)
             self._touched.add(session)
 
-    def terminate(self, call: Call, why: str, now: float) -> None:
+    def terminate(
+        self,
+        call: Call,
+        why: str,
+        now: float,
+        cause: AcctTerminateCause = AcctTerminateCause.NAS_REQUEST,
+    ) -> None:
         """End a call the polite way, beginning with an LCP Terminate-Request."""
-        call.why = call.why or why
+        call.why, call.cause = call.why or why, call.cause or cause
         call.link.terminate(why, now)
         self._touched.add(call.session)
 
@@ -147,7 +170,12 @@ class Switchboard:
         self._asking.clear(event.session)
         self._asked.pop(event.session, None)
         self._touched.discard(event.session)
+        self._timeouts.clear(event.session)
         self._aaa.release(event.session)
+        self._radius.cancel(event.session, now)
+        if event.by_peer:
+            call.cause = call.cause or AcctTerminateCause.USER_REQUEST
+        self._radius.accounting.closed(call, now)
         why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
         if call.record is not None:
             octets_in, octets_out = call.record.octets_in, call.record.octets_out
@@ -170,7 +198,7 @@ class Switchboard:
     def next_timeout(self) -> float | None:
         """Return when something is due, or None."""
         timers = (self._deadlines, self._opening, self._asking, self._expiring)
-        moments = [timer.next() for timer in timers]
+        moments = [timer.next() for timer in timers] + [self._timeouts.next_timeout()]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
@@ -182,6 +210,8 @@ class Switchboard:
             self.terminate(call, why, now)
         for session in self._expiring.take_due(now):
             self._watch(self._calls[session], now)
+        for call, why, cause in self._timeouts.take_due(now):
+            self.terminate(call, why, now, cause)
         for session in self._asking.take_due(now):
             self._ask(self._calls[session], self._asked.pop(session))
         for session in self._deadlines.take_due(now):
@@ -193,9 +223,19 @@ class Switchboard:
         for call in self:
             self._watch(call, now)
 
+    def open_calls(self) -> list[Call]:
+        """Return the calls whose user is logged in, and that do not end yet."""
+        return [call for call in self if call.user and call.state is not CallState.CLOSING]
+
+    def limit(
+        self, call: Call, session_timeout: int | None, idle_timeout: int | None, now: float
+    ) -> None:
+        """Let a call end so many seconds from now, or without packets; None changes nothing."""
+        self._timeouts.set(call, session_timeout, idle_timeout, now)
+
     def _watch(self, call: Call, now: float) -> None:
         """End a call whose user has expired, or look again when that is so."""
-        left = self._aaa.time_left(call.user)
+        left = self._aaa.time_left(call.user) if call.authorization is None else None
         if left is None:
             self._expiring.clear(call.session)
         elif left > 0:
@@ -212,12 +252,17 @@ class Switchboard:
             call = self._calls.get(self._touched.pop())
             if call is not None:
                 self._drain(call, now)
+        while (answered := self._radius.next_answer()) is not None:
+            self._aaa.answered(*answered)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
-            if isinstance(decided, PasswordChangeRequested):
-                self._change_password(decided)
-            else:
-                self._decide(decided, now)
+            match decided:
+                case PasswordChangeRequested():
+                    self._change_password(decided)
+                case RadiusAsked():
+                    self._ask_radius(decided, now)
+                case Decided():
+                    self._decide(decided, now)
         return busy
 
     def _drain(self, call: Call, now: float) -> None:
@@ -262,7 +307,7 @@ class Switchboard:
                         now,
                     )
             case ppp.NetworkOpened():
-                self._open_network(call, event)
+                self._open_network(call, event, now)
             case ppp.NetworkClosed():
                 self._close_network(call, now)
             case ppp.Ipv6Opened():
@@ -280,11 +325,22 @@ class Switchboard:
     def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
         self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
 
+    def _ask_radius(self, asked: RadiusAsked, now: float) -> None:
+        """Ask; a call that waits for RADIUS servers is not to blame for it."""
+        call = self._calls.get(asked.session)
+        if call is None:
+            self._aaa.release(asked.session)
+            return
+        self._opening.clear(call.session)
+        self._radius.ask(asked, port_of(call), now)
+
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
         if call is None:
             self._aaa.release(decided.session)
             return
+        if call.session not in self._opening and not call.is_open:
+            self._opening.set(call.session, now + OPENING)
         match decided.decision:
             case Accepted() as accepted:
                 self._accept(call, decided.request, accepted, now)
@@ -311,6 +367,7 @@ class Switchboard:
         if replaced is not None:
             self._close_network(replaced, now)
             self.drop(replaced, "the same device has logged in again", now)
+        call.authorization = accepted.authorization
         try:
             call.lease = self._aaa.lease(call.session)
         except NoAddress as error:
@@ -323,6 +380,8 @@ class Switchboard:
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
         call.prefix = self._lease_prefix(call)
         self._watch(call, now)
+        if call.authorization is not None:
+            self._limit(call, call.authorization, now)
         department, address = accepted.department.name, str(call.lease.address)
         self._note(
             call,
@@ -336,6 +395,18 @@ class Switchboard:
         )
         call.link.authenticated(request, accepted.reply, now)
 
+    def _limit(self, call: Call, granted: Authorization, now: float) -> None:
+        """Follow what a RADIUS server grants besides the address, and say what is not followed."""
+        self.limit(call, granted.session_timeout, granted.idle_timeout, now)
+        ignored = {
+            "Framed-Route": granted.routes,
+            "Filter-Id": granted.filter_id,
+            "the rates": granted.rate_up or granted.rate_down,
+        }
+        if any(ignored.values()):
+            names = ", ".join(name for name, value in ignored.items() if value)
+            self._note(call, Stage.LOGIN, f"of what RADIUS grants, {names} has no effect here")
+
     def _lease_prefix(self, call: Call) -> IPv6Network | None:
         """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
         if self._mtu < MINIMUM_MTU:
@@ -346,7 +417,7 @@ class Switchboard:
             self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
             return None
 
-    def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
+    def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
         call.record = call.new_record(event, _within(call.peer, self._mtu))
@@ -354,6 +425,7 @@ class Switchboard:
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
         self._tell(RouteAdded(IPv4Network(call.lease.address), call.department.gateway))
+        self._radius.accounting.opened(call, now)
         self._note(
             call,
             Stage.SESSION,
@@ -396,6 +468,7 @@ class Switchboard:
         call.state = CallState.CLOSING
         call.why = call.why or event.why
         call.peer_hung_up = event.by_peer
+        call.cause = call.cause or CAUSES.get(event.reason, AcctTerminateCause.LOST_CARRIER)
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 

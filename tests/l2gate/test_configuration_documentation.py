@@ -74,7 +74,7 @@ def _keys(function: ast.FunctionDef) -> list[str]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             if name in {"take", "take_all", "require", "require_all", "items"}:
                 keys.append(texts[0])
-            elif isinstance(node.func, ast.Name) and node.func.id == "_read_secret":
+            elif isinstance(node.func, ast.Name) and node.func.id == "read_secret":
                 keys += [texts[0], f"{texts[0]}_file"]
     return keys
 
