@@ -16,7 +16,7 @@ from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_secret
 
 PORT = values.number(1, 65535)
-LOOPBACK = IPv4Address("127.0.0.1")
+EVERYWHERE = IPv4Address("0.0.0.0")
 WEAK_SECRET_BITS = 64
 """Whoever records one packet can search for a secret of fewer bits: MD5 is fast."""
 
@@ -31,7 +31,7 @@ def read_radius(section: Section, server: str) -> RadiusSettings | None:
     interim_interval = section.take("interim_interval", values.interval(60, 86400), 600.0)
     dynamic = _read_dynamic(section.section("dynamic_authorization"))
     section.finish()
-    if not section.line:
+    if section.is_empty:
         return None
     if "servers" not in section:
         section.error(
@@ -81,7 +81,7 @@ def _read_server(section: Section) -> tuple[Server, Server] | None:
         section.path = f"{section.path}[{address}]"
     port = section.take("port", PORT, AUTHENTICATION_PORT)
     accounting_port = section.take("accounting_port", PORT, ACCOUNTING_PORT)
-    secret = _read_secret_of(section)
+    secret = _checked(section, read_secret(section, "secret"))
     demanded = section.take("require_message_authenticator", values.switch, True)
     section.finish()
     if port == accounting_port:
@@ -100,11 +100,11 @@ def _read_server(section: Section) -> tuple[Server, Server] | None:
 
 def _read_dynamic(section: Section) -> DynamicSettings | None:
     """Read `dynamic_authorization`; None where nobody may end sessions."""
-    listen = section.take("listen", values.any_address, LOOPBACK)
+    listen = section.take("listen", values.any_address, EVERYWHERE)
     port = section.take("port", PORT, DYNAMIC_AUTHORIZATION_PORT)
     clients = [_read_client(item) for item in section.items("clients")]
     section.finish()
-    if not section.line:
+    if section.is_empty:
         return None
     if "clients" not in section:
         section.error(
@@ -114,6 +114,11 @@ def _read_dynamic(section: Section) -> DynamicSettings | None:
         )
     known = [client for client in clients if client is not None]
     hosts = [client.host for client in known]
+    for host in hosts:
+        if (":" in host) != (listen.version == 6):
+            section.error(
+                "listen", f"{listen} cannot be reached from {host}: give an address of its kind"
+            )
     if len(set(hosts)) < len(hosts):
         section.error("clients", "the same address is given twice: remove one of them")
     return DynamicSettings(listen, port, tuple(known))
@@ -126,14 +131,13 @@ def _read_client(section: Section) -> DynamicClient | None:
     )
     if address is not None:
         section.path = f"{section.path}[{address}]"
-    secret = _read_secret_of(section)
+    secret = _checked(section, read_secret(section, "secret"))
     section.finish()
     return None if address is None or secret is None else DynamicClient(str(address), secret)
 
 
-def _read_secret_of(section: Section) -> bytes | None:
-    """Read the secret that is shared with somebody."""
-    secret = read_secret(section, "secret")
+def _checked(section: Section, secret: bytes | None) -> bytes | None:
+    """Note what is wrong or unwise about the secret that is shared with somebody."""
     given = "secret" if "secret" in section else "secret_file"
     if given not in section:
         section.error(None, "secret_file is missing: add for example 'secret_file: radius-secret'")

@@ -9,6 +9,7 @@ import yaml
 
 import l2gate.configuration.departments
 import l2gate.configuration.eap
+import l2gate.configuration.radius
 import l2gate.configuration.sections
 from l2gate.configuration import Loaded, load
 
@@ -21,6 +22,7 @@ BASE: dict[str, dict[str, object]] = {
     "l2tp": {},
     "ppp": {},
     "lockout": {},
+    "radius": {"servers": [{"address": "192.0.2.10", "secret": PSK}]},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -34,6 +36,10 @@ READERS = {
     "ppp": "read_ppp",
     "lockout": "read_lockout",
     "ppp.eap": "read_eap",
+    "radius": "read_radius",
+    "radius.servers": "_read_server",
+    "radius.dynamic_authorization": "_read_dynamic",
+    "radius.dynamic_authorization.clients": "_read_client",
     "departments": "_read_department",
     "users": "read",
 }
@@ -58,6 +64,7 @@ def keys_read() -> dict[str, set[str]]:
         for module in (
             l2gate.configuration.sections,
             l2gate.configuration.eap,
+            l2gate.configuration.radius,
             l2gate.configuration.departments,
         )
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
