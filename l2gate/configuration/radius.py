@@ -12,7 +12,7 @@ from aaa.radius.constants import (
 from l2gate.configuration import values
 from l2gate.configuration.departments import Entry
 from l2gate.configuration.model import DynamicClient, DynamicSettings, RadiusSettings
-from l2gate.configuration.section import Section
+from l2gate.configuration.section import Expected, Section
 from l2gate.configuration.sections import read_secret
 
 PORT = values.number(1, 65535)
@@ -76,7 +76,7 @@ def asks_radius(entry: Entry) -> bool:
 
 def _read_server(section: Section) -> tuple[Server, Server] | None:
     """Read an item of `servers`: the server for logins, and the one for accounting."""
-    address = section.require("address", values.any_unicast, "192.0.2.10")
+    address = section.require("address", _machine, "192.0.2.10")
     if address is not None:
         section.path = f"{section.path}[{address}]"
     port = section.take("port", PORT, AUTHENTICATION_PORT)
@@ -126,14 +126,20 @@ def _read_dynamic(section: Section) -> DynamicSettings | None:
 
 def _read_client(section: Section) -> DynamicClient | None:
     """Read an item of `clients`."""
-    address: IPv4Address | IPv6Address | None = section.require(
-        "address", values.any_unicast, "192.0.2.10"
-    )
+    address: IPv4Address | IPv6Address | None = section.require("address", _machine, "192.0.2.10")
     if address is not None:
         section.path = f"{section.path}[{address}]"
     secret = _checked(section, read_secret(section, "secret"))
     section.finish()
     return None if address is None or secret is None else DynamicClient(str(address), secret)
+
+
+def _machine(text: str) -> IPv4Address | IPv6Address:
+    """Return the address of a machine, which may be this one."""
+    address = values.any_address(text)
+    if address.is_unspecified or address.is_multicast:
+        raise Expected("the address of a machine, such as 192.0.2.10")
+    return address
 
 
 def _checked(section: Section, secret: bytes | None) -> bytes | None:
