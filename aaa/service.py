@@ -195,9 +195,10 @@ class Aaa:
         self._events.append(Decided(session, request, self._counted(name, client, decision)))
 
     def _knows_too(self, name: str) -> bool:
-        """Say whether the directory is asked about a user if no RADIUS server answers."""
+        """Say whether the directory can decide about a user if no RADIUS server answers."""
         department = self._directory.department_of(name)
-        return department is not None and Source.LOCAL in department.authenticate
+        asked = department is not None and Source.LOCAL in department.authenticate
+        return asked and name in self._directory.users
 
     def _decide(
         self, session: Hashable, request: int, name: str, proof: Proof, client: ClientFacts
@@ -399,7 +400,8 @@ class Aaa:
         self._places[session] = _Place(user.name, department, client, found)
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
-            if self._why_not(replaced, self._places[replaced], self._directory) is None:
+            before = self._places[replaced]
+            if before.guest == found and self._why_not(replaced, before, self._directory) is None:
                 self._leases.transfer(replaced, session)
                 self._prefixes.transfer(replaced, session)
             self.release(replaced)

@@ -40,10 +40,17 @@ class Timeouts:
     def set(
         self, call: Call, session_timeout: int | None, idle_timeout: int | None, now: float
     ) -> None:
-        """Let a call end so many seconds from now, and without packets; None changes nothing."""
+        """Let a call end so many seconds from now, or after so many without a packet.
+
+        None changes nothing, 0 is no limit.
+        """
         if session_timeout is not None:
+            self._ends.clear(call.session)
+        if session_timeout:
             self._calls[call.session] = call
             self._ends.set(call.session, now + session_timeout)
+        if idle_timeout is not None:
+            self._looks.clear(call.session)
         if idle_timeout:
             self._idle[call.session] = _Idle(call, float(idle_timeout), now, _packets(call))
             self._looks.set(call.session, now + idle_timeout / LOOKS)

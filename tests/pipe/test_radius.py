@@ -87,6 +87,14 @@ def test_an_unknown_domain_is_refused_without_a_question() -> None:
     assert not lab.sent
 
 
+def test_a_user_whom_only_radius_may_know_is_no_stranger_while_it_is_silent() -> None:
+    """It would count as a guess, and send the admin to the wrong place."""
+    lab = lab_with(silent, Source.LOCAL, Source.RADIUS)
+    assert log_in(lab).state is ClientState.FAILED
+    assert lab.server.noted("no RADIUS server answers")
+    assert not lab.server.noted("no such user")
+
+
 def test_without_any_server_the_file_is_asked_at_once() -> None:
     nobody = replace(SETTINGS, servers=())
     lab = lab_with(silent, Source.RADIUS, Source.LOCAL, settings=nobody)
@@ -131,19 +139,26 @@ def test_the_wrong_secret_is_named() -> None:
     assert "the secret differs" in line.mend
 
 
-def test_a_response_is_asked_once_however_often_it_comes() -> None:
-    """MS-CHAPv2 repeats its Response each 3 s while the server thinks for 8."""
+@pytest.mark.parametrize("method", Method)
+def test_a_response_is_asked_once_however_often_it_comes(method: Method) -> None:
+    """Clients repeat what is not answered each 3 s, while the server thinks."""
     began: list[float] = []
 
-    def after_8_seconds(request: Datagram) -> bytes | None:
+    def after_35_seconds(request: Datagram) -> bytes | None:
         began[:] = began or [lab.simulation.now]
-        late = lab.simulation.now - began[0] >= 5
+        late = lab.simulation.now - began[0] >= 35
         return reply(request, Code.ACCESS_REJECT) if late else None
 
-    lab = lab_with(after_8_seconds, pap=False)
-    client = lab.log_in("bob", "secret")
+    lab = lab_with(after_35_seconds, settings=replace(SETTINGS, timeout=60.0), pap=False)
+    calls = lab.server.gateway.calls
+    calls._links = replace(calls._links, methods=(method,), authentication_attempts=1)
+
+    def prepare(client: ClientHost) -> None:
+        client._link_config = replace(client._link_config, methods=(method,))
+
+    client = lab.log_in("bob", "secret", prepare=prepare)
     assert client.state is ClientState.FAILED
-    assert "E=691" in client.why
+    assert lab.server.noted("the RADIUS server refused")
     assert len({request.data for request in lab.sent}) == 1
 
 
@@ -260,6 +275,18 @@ def test_a_device_that_comes_back_gets_its_fixed_address_again() -> None:
     assert str(second.address) == "172.16.9.99" == str(first.address)
 
 
+def test_a_device_that_comes_back_gets_the_address_that_radius_gives_now() -> None:
+    lab = lab_with(accepting())
+    first = log_in(lab)
+    lab.simulation.remove(first)
+    fixed = Attribute(AttributeType.FRAMED_IP_ADDRESS, b"\xac\x10\x09\x63")
+    lab.server.answer = accepting(fixed)
+    second = log_in(lab)
+    assert second.state is ClientState.UP, second.why
+    assert str(second.address) == "172.16.9.99" != str(first.address)
+    assert len(lab.server.gateway.calls) == 1
+
+
 # Orders from outside
 
 
@@ -344,6 +371,16 @@ def test_a_coa_sets_the_time_that_is_left() -> None:
     assert answer.code == Code.COA_ACK
     assert not lab.run(59, lambda: client.state is not ClientState.UP)
     assert lab.run(5, lambda: client.state is not ClientState.UP)
+
+
+def test_a_coa_of_0_lifts_the_limit() -> None:
+    lab, client = dynamic_lab()
+    for seconds in (60, 0):
+        times = (AttributeType.SESSION_TIMEOUT, AttributeType.IDLE_TIMEOUT)
+        answer = order(lab, Code.COA_REQUEST, BOB, *(Attribute.number(t, seconds) for t in times))
+        assert answer is not None
+        assert answer.code == Code.COA_ACK
+    assert not lab.run(200, lambda: client.state is not ClientState.UP)
 
 
 def test_strangers_are_not_answered() -> None:

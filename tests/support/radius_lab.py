@@ -72,6 +72,7 @@ class RadiusLab(Lab):
         before = configuration()
         directory = asking(before.directory, order)
         served = replace(before, directory=directory, radius=settings)
+        self.server: RadiusServerHost
         self.server = server = RadiusServerHost(served, self.simulation.entropy())
         server.sent, server.answer = [], answer or self._ask
         server.clock = lambda: self.simulation.now
