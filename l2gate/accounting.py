@@ -40,7 +40,10 @@ SHORTEST_INTERVAL: Final = 60
 
 
 class Reports(Protocol):
-    """Reports that no server has yet, in the order in which they were added."""
+    """Reports that no server has yet, in the order in which they were added.
+
+    Nothing here may block: what is kept elsewhere must be at hand.
+    """
 
     def add(self, report: Report) -> None:
         """Keep a report."""
@@ -53,10 +56,9 @@ class Reports(Protocol):
 
 
 class ReportsInMemory:
-    """Keeps up to `limit` of them; `lost` counts what had to give way."""
+    """Keeps up to `limit` of them."""
 
     def __init__(self, limit: int = MAX_REPORTS) -> None:
-        self.lost = 0
         self._limit = limit
         self._numbers = count(1)
         self._reports: dict[int, Report] = {}
@@ -69,7 +71,6 @@ class ReportsInMemory:
         if len(self._reports) >= self._limit:
             interim = (n for n, r in self._reports.items() if r.status is INTERIM)
             del self._reports[next(interim, next(iter(self._reports)))]
-            self.lost += 1
         self._reports[next(self._numbers)] = report
 
     def reports(self, limit: int) -> list[tuple[int, Report]]:

@@ -1,5 +1,6 @@
 """The section radius: what it comes to, and what it is warned of."""
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -19,6 +20,8 @@ departments: {{default: {{pool: 172.16.9.0/24, gateway: 172.16.9.1, authenticate
 radius:
 """
 LEAST = f"  servers: [{{address: 192.0.2.10, secret: {SECRET}}}]\n"
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "radius.md"
 
 Load = Callable[[str], Loaded]
 
@@ -86,6 +89,14 @@ def test_everything(read: Load) -> None:
         ),
     )
     assert SECRET not in repr(loaded.configuration)
+
+
+def test_the_example_of_the_documentation(read: Load) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    loaded = read(f"ipsec: {{psk: {SECRET}}}\n{example}")
+    assert loaded.warnings == ()
+    assert loaded.configuration.radius is not None
+    assert len(loaded.configuration.radius.servers) == 2
 
 
 def test_what_is_unwise(read: Load) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import IPv4Address
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -43,6 +45,7 @@ quick Cleartext-Password := "quickPass"
     Session-Timeout = 120,
     Idle-Timeout = 40
 """
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "radius.md"
 BOTH = (Source.RADIUS, Source.LOCAL)
 
 
@@ -228,6 +231,18 @@ def test_sessions_outlive_the_server_and_are_accounted_when_it_is_back() -> None
         assert int(stops[0]["Acct-Session-Time"]) < 60
         (start,) = statuses(radius, "u1")
         assert start["Acct-Authentic"] == "Local"
+
+
+def test_the_users_of_the_documentation() -> None:
+    text = DOCUMENT.read_text().split("`mods-config/files/authorize`:")[1].split("\nVersions")[0]
+    with (
+        running_freeradius(dedent(text)) as radius,
+        closing(RadiusLab(settings_for(radius))) as lab,
+    ):
+        bob = lab.log_in("bob@sales.example.com", "correct horse")
+        assert bob.address == IPv4Address("172.16.1.150")
+        ann = lab.log_in("ann@sales.example.com", "password", host="198.51.100.8", host_name="b")
+        assert ann.address == IPv4Address("172.16.1.2"), ann.why
 
 
 def test_the_second_server_is_asked_where_the_first_is_down() -> None:
