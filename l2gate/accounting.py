@@ -120,7 +120,7 @@ class Accounting:
         self._is_silent = False
         self._stops = False
         self.finished = not self._is_on
-        self._id = f"{int(wall()):08X}{entropy(2).hex().upper()}"
+        self._id = f"{int(wall()):08X}{entropy(2).hex().upper() if self._is_on else ''}"
         self._ids = count(1)
 
     def new_id(self) -> str:

@@ -427,7 +427,7 @@ def test_session_ids_differ_across_restarts() -> None:
     starts = [(1000.0, bytes(2)), (1001.0, bytes(2)), (1000.0, b"\x01\x02")]
     ids = [
         Accounting(
-            ClientConfig(()), Nas("vpn"), None, lambda _, e=e: e, lambda w=w: w, print
+            ClientConfig((ACCOUNTING,)), Nas("vpn"), None, lambda _, e=e: e, lambda w=w: w, print
         ).new_id()
         for w, e in starts
         for _ in range(2)
