@@ -19,7 +19,7 @@ run: .venv/.installed ## write a first configuration to run/ if there is none, a
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
 test: setup ## run every test, those with real clients included (root, some 10 minutes)
-	$(SUDO) $(BIN)/pytest
+	$(SUDO) $(BIN)/pytest -m "not soak"
 
 check: .venv/.installed ## the quick check before a commit: style, types and all tests without real clients
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ class Call:
     it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
     usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
     peer may use it. `ns` is the next sequence number of data, as long as there is no record that
-    counts them.
+    counts them; `heard` how many packets of data had come when that was last looked at.
 
     For RADIUS, `accounting_id` is unique for ever, `authorization` is what a server granted, if it
     was one that let the user in, and `cause` says how the call ends.
@@ -60,6 +60,7 @@ class Call:
     is_ipv6_open: bool = False
     record: SessionRecord | None = None
     ns: int = 0
+    heard: int = 0
     why: str = ""
     mend: Mend | None = None
     result: CallResult = CallResult.LOSS_OF_CARRIER
@@ -75,6 +76,11 @@ class Call:
     def is_open(self) -> bool:
         """Whether the network is open: IPv4 flows."""
         return self.state is CallState.OPEN
+
+    def has_sent(self) -> bool:
+        """Say whether the client has sent data since this was last asked."""
+        before, self.heard = self.heard, self.record.packets_in if self.record else 0
+        return self.heard > before
 
     def next_ns(self) -> int | None:
         """Return and use up a sequence number, or None if the peer demanded none."""

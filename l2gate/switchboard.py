@@ -215,7 +215,10 @@ class Switchboard:
         for session in self._asking.take_due(now):
             self._ask(self._calls[session], self._asked.pop(session))
         for session in self._deadlines.take_due(now):
-            self._calls[session].link.handle_timeout(now)
+            call = self._calls[session]
+            if call.has_sent():
+                call.link.peer_is_alive()
+            call.link.handle_timeout(now)
             self._touched.add(session)
 
     def watch(self, now: float) -> None:
