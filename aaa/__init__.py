@@ -30,6 +30,7 @@ from aaa.directory import (
     User,
 )
 from aaa.lockout import Limits, Lock
+from aaa.policy import Allowed, Hours, Policy, Span
 from aaa.service import Aaa
 
 __all__ = [
@@ -38,17 +39,20 @@ __all__ = [
     "Accepted",
     "AddressInUse",
     "AddressRange",
+    "Allowed",
     "ChangeProof",
     "ClientFacts",
     "Decided",
     "Department",
     "Directory",
+    "Hours",
     "Lease",
     "Limits",
     "Lock",
     "MsChapError",
     "NoAddress",
     "PasswordChangeRequested",
+    "Policy",
     "Pool",
     "PoolExhausted",
     "Proof",
@@ -57,5 +61,6 @@ __all__ = [
     "Rejected",
     "Revoked",
     "Source",
+    "Span",
     "User",
 ]

@@ -4,13 +4,23 @@ The server is believed in who somebody is, but not in everything about addresses
 must fit into the departments that there are, since the data plane is built on them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from aaa.credentials import EAP_TLS
 from aaa.decisions import MsChapError, Proof, Reason, Rejected
 from aaa.directory import Department, Directory, Source, User
+from aaa.policy import Policy
 from aaa.radius.access import Authorization
+
+NOTHING = Authorization()
+
+MISFIT = "the address or the networks that RADIUS granted are others' now"
+
+CHOOSE = "choose another"
+
+NO_HOSTS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")))
 
 SILENCE = "is it up, and is this server among its clients, with the same secret?"
 
@@ -89,18 +99,46 @@ def guest(name: str, granted: Authorization, directory: Directory) -> Guest:
             )
     if department is None:
         raise Unusable("its department was removed: add it, then reload")
-    if granted.address is not None:
-        why_not = _why_not_fixed(granted.address, name, department, directory)
-        if why_not is not None:
-            raise Unusable(f"Framed-IP-Address {granted.address} {why_not}")
+    user = User(name, address=granted.address, routes=granted.routes)
+    why_not = why_not_fitting(user, department, directory)
+    if why_not is not None:
+        raise Unusable(why_not)
     limit = granted.port_limit
-    changed = replace(
+    theirs = replace(
         department,
         dns=granted.dns or department.dns,
         wins=granted.wins or department.wins,
         max_sessions_per_user=department.max_sessions_per_user if limit is None else limit,
     )
-    return Guest(User(name, address=granted.address), changed, granted)
+    return Guest(user, theirs, granted)
+
+
+def overridden(policy: Policy, granted: Authorization) -> Policy:
+    """Return a department's policy with what a server grants in its place; 0 is no limit."""
+    session_timeout, idle_timeout = granted.session_timeout, granted.idle_timeout
+    up, down = granted.rate_up, granted.rate_down
+    return replace(
+        policy,
+        session_timeout=policy.session_timeout
+        if session_timeout is None
+        else session_timeout or None,
+        idle_timeout=policy.idle_timeout if idle_timeout is None else idle_timeout or None,
+        rate_up=policy.rate_up if up is None else up or None,
+        rate_down=policy.rate_down if down is None else down or None,
+    )
+
+
+def changed(granted: Authorization, change: Authorization) -> Authorization:
+    """Return what is granted after a change of times and rates; None changes nothing."""
+    session_timeout, idle_timeout = change.session_timeout, change.idle_timeout
+    up, down = change.rate_up, change.rate_down
+    return replace(
+        granted,
+        session_timeout=granted.session_timeout if session_timeout is None else session_timeout,
+        idle_timeout=granted.idle_timeout if idle_timeout is None else idle_timeout,
+        rate_up=granted.rate_up if up is None else up,
+        rate_down=granted.rate_down if down is None else down,
+    )
 
 
 def refusal(name: str, answer: Denied | Malformed | Silent) -> Rejected:
@@ -131,6 +169,62 @@ def unusable(hint: str) -> Rejected:
         MsChapError.NO_DIALIN_PERMISSION,
         hint,
     )
+
+
+def why_not_fitting(user: User, department: Department, directory: Directory) -> str | None:
+    """Say why the address or a network of a guest cannot be its, and what to do, or None."""
+    if user.address is not None:
+        why_not = _why_not_fixed(user.address, user.name, department, directory)
+        if why_not is not None:
+            return f"Framed-IP-Address {user.address} {why_not}"
+    for network in user.routes:
+        why_not = _why_not_behind(network, user, directory)
+        if why_not is not None:
+            return f"Framed-Route {network} {why_not}"
+    return overlapping(user, (other for other in directory.routers if other.name != user.name))
+
+
+def overlapping(user: User, others: Iterable[User]) -> str | None:
+    """Say which network of a guest or another user has what of the other's, or None.
+
+    That two have the same address is found when it is leased.
+    """
+    address = () if user.address is None else (IPv4Network(user.address),)
+    for other in others:
+        theirs = () if other.address is None else (IPv4Network(other.address),)
+        for network in user.routes:
+            for taken in other.routes + theirs:
+                if network.overlaps(taken):
+                    return f"Framed-Route {network} overlaps {taken} of {other.name!r}: {CHOOSE}"
+        for network in address:
+            for taken in other.routes:
+                if network.overlaps(taken):
+                    where = f"is in {taken}, a network behind {other.name!r}"
+                    return f"Framed-IP-Address {user.address} {where}: {CHOOSE}"
+    return None
+
+
+def _why_not_behind(network: IPv4Network, user: User, directory: Directory) -> str | None:
+    """Say why a network cannot be behind a guest, and what to do, or None."""
+    if any(network.overlaps(other) for other in NO_HOSTS):
+        return "has addresses that no host can have: correct it"
+    if sum(network.overlaps(other) for other in user.routes) > 1:
+        return f"overlaps another one of the same user: {CHOOSE}"
+    for own in directory.own_networks:
+        if network.overlaps(own):
+            return f"overlaps {own}, a network of this server: {CHOOSE}"
+    first, last = network[0], network[-1]
+    for department in directory.departments.values():
+        if department.gateway in network:
+            return f"overlaps the gateway of department {department.name!r}: {CHOOSE}"
+        if any(part.first <= last and first <= part.last for part in department.pool.ranges):
+            return f"overlaps the pool of department {department.name!r}: {CHOOSE}"
+    if user.address is not None and user.address in network:
+        return f"has the user's own address {user.address}: {CHOOSE}"
+    for number, owner in directory.reservations.items():
+        if int(first) <= number <= int(last):
+            return f"overlaps {IPv4Address(number)}, the fixed address of {owner!r}: {CHOOSE}"
+    return None
 
 
 def _why_not_fixed(

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import TypeVar
 
 from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
@@ -27,10 +27,31 @@ from aaa.directory import Department, Directory, Source, User, prefix_number
 from aaa.leases import Leases, Prefixes
 from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
-from aaa.remote import Answer, Granted, Guest, Silent, Unusable, guest, is_asked, refusal, unusable
+from aaa.policy import Policy
+from aaa.radius.access import Authorization
+from aaa.remote import (
+    MISFIT,
+    NOTHING,
+    Answer,
+    Granted,
+    Guest,
+    Silent,
+    Unusable,
+    changed,
+    guest,
+    is_asked,
+    overlapping,
+    overridden,
+    refusal,
+    unusable,
+    why_not_fitting,
+)
 from wire import LocalError
 
 SET_ONE = "set one by 'l2gate user passwd'"
+
+SAME_DEVICE = "the same device has logged in again"
+HOURS_OVER = "the hours of the department are over"
 
 NOT_CHANGED = "the password was not changed"
 
@@ -55,12 +76,17 @@ GUESSED = {MsChapError.AUTHENTICATION_FAILURE, MsChapError.CHANGING_PASSWORD}
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An accepted session; `guest` is there if it was a RADIUS server that let it in."""
+    """An accepted session; `guest` is there if it was a RADIUS server that let it in.
+
+    `granted` is what a server grants to the session, at its login or since.
+    """
 
     user: str
     department: Department
     client: ClientFacts
+    routes: tuple[IPv4Network, ...]
     guest: Guest | None = None
+    granted: Authorization = NOTHING
 
     def user_in(self, directory: Directory) -> User | None:
         """Return the session's user as a directory has it."""
@@ -117,8 +143,9 @@ class Aaa:
     A new session replaces an older one of the same user whose client is the same in every
     fact: a device that lost power or network comes back before its old session is known to be
     dead, and gets its address again. Where the user's sessions reach the limit
-    (`max_sessions_per_user`, or one for a user with a fixed address), the same host name is
-    enough, since the device may have moved to another network. Any other is refused.
+    (`max_sessions_per_user`, or one for a user with a fixed address or routes), the same host
+    name is enough, since the device may have moved to another network. Any other is refused, or
+    takes the place of the user's oldest session, as the department's policy has it.
     """
 
     def __init__(
@@ -190,8 +217,9 @@ class Aaa:
             except Unusable as error:
                 decision = unusable(str(error))
             else:
+                closed = self._closed(name, found.department)
                 place = found.user, found.department, answer.reply, client
-                decision = self._admit(session, *place, found)
+                decision = closed or self._admit(session, *place, found)
         self._events.append(Decided(session, request, self._counted(name, client, decision)))
 
     def _knows_too(self, name: str) -> bool:
@@ -267,10 +295,35 @@ class Aaa:
             raise NoAddress("the user was removed")
         return user, self._directory.departments[place.department.name]
 
-    def time_left(self, name: str) -> float | None:
-        """Return the seconds until a user expires, or None if there is no end."""
-        user = self._directory.users.get(name)
-        return None if user is None else user.time_left(self._wall())
+    def time_left(self, session: Hashable) -> tuple[float, str] | None:
+        """Return the seconds until a session's user must go, and why then; None without end."""
+        place = self._places.get(session)
+        if place is None:
+            return None
+        user, department = place.user_in(self._directory), place.department_in(self._directory)
+        now = self._wall()
+        expiry = None if user is None else user.time_left(now)
+        hours = None if department is None else department.policy.hours
+        closing = None if hours is None else hours.time_left(now)
+        ends = ((expiry, "the user has expired"), (closing, HOURS_OVER))
+        return min(((left, why) for left, why in ends if left is not None), default=None)
+
+    def policy(self, session: Hashable) -> Policy:
+        """Return what an accepted session is allowed now.
+
+        That is what its department allows, but for what a RADIUS server grants instead.
+        """
+        place = self._places.get(session)
+        if place is None:
+            return Policy()
+        department = self._directory.departments.get(place.department.name, place.department)
+        return overridden(department.policy, place.granted)
+
+    def change(self, session: Hashable, granted: Authorization) -> None:
+        """Follow a RADIUS server that grants other times or rates to an accepted session."""
+        place = self._places.get(session)
+        if place is not None:
+            self._places[session] = replace(place, granted=changed(place.granted, granted))
 
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address and prefix; the session need not be known."""
@@ -366,6 +419,9 @@ class Aaa:
                 MsChapError.NO_DIALIN_PERMISSION,
                 f"{name!r} was configured until {user.expires}: set a later 'expires', then reload",
             )
+        closed = self._closed(name, department)
+        if closed is not None:
+            return closed
         if isinstance(proof, ChangeProof):
             password = proof.new_password(user.password, user.nt_hash) or ""
             why_not = _why_not_a_password(password)
@@ -373,6 +429,19 @@ class Aaa:
         if user.must_change_password and proof.method != EAP_TLS:
             return _must_change(name, proof.method)
         return self._admit(session, user, department, reply, client)
+
+    def _closed(self, name: str, department: Department) -> Rejected | None:
+        """Refuse a user outside of the hours of the department."""
+        hours = department.policy.hours
+        if hours is None or hours.time_left(self._wall()) != 0.0:
+            return None
+        return Rejected(
+            Reason.OUTSIDE_HOURS,
+            "not at this time",
+            MsChapError.RESTRICTED_LOGON_HOURS,
+            f"{name!r} may log in at {hours}: change departments.{department.name}.hours, "
+            "then reload, if that is too short",
+        )
 
     def _admit(
         self,
@@ -387,17 +456,30 @@ class Aaa:
         place = self._places.get(session)
         granted = found.authorization if found is not None else None
         if place is not None and place.user == user.name and place.guest == found:
-            return Accepted(user, department, reply, None, granted)
+            self._places[session] = replace(place, granted=granted or NOTHING)
+            return Accepted(user, department, reply, authorization=granted)
         if place is not None and place.user == user.name:
             self.release(session)
         others = self._sessions_of.get(user.name, [])
-        limit = department.max_sessions_per_user if user.address is None else 1
+        limit = 1 if user.has_one_session else department.max_sessions_per_user
         full = limit is not None and len(others) >= limit
-        replaced = self._same_device(others, client, moved=full)
+        replaced, why = self._same_device(others, client, moved=full), SAME_DEVICE
         if full and replaced is None:
-            return self._too_many(user, others)
+            if not department.policy.replace_sessions:
+                return self._too_many(user, others)
+            replaced, why = others[0], f"the user has logged in again, from {client.host}"
+        if found is not None:
+            guests = [
+                place.guest.user
+                for other, place in self._places.items()
+                if place.guest is not None and other not in (session, replaced)
+            ]
+            why_not = overlapping(user, guests)
+            if why_not is not None:
+                return unusable(why_not)
         self.release(session)
-        self._places[session] = _Place(user.name, department, client, found)
+        place = _Place(user.name, department, client, user.routes, found, granted or NOTHING)
+        self._places[session] = place
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
             before = self._places[replaced]
@@ -405,7 +487,9 @@ class Aaa:
                 self._leases.transfer(replaced, session)
                 self._prefixes.transfer(replaced, session)
             self.release(replaced)
-        return Accepted(user, department, reply, replaced, granted)
+        else:
+            why = ""
+        return Accepted(user, department, reply, replaced, why, granted)
 
     def _same_device(
         self, sessions: list[Hashable], client: ClientFacts, moved: bool
@@ -421,10 +505,11 @@ class Aaa:
 
     def _too_many(self, user: User, sessions: list[Hashable]) -> Rejected:
         hosts = ", ".join(sorted({self._places[session].client.host for session in sessions}))
-        if user.address is None:
+        if not user.has_one_session:
             mend = "disconnect one, or raise max_sessions_per_user of the department"
         else:
-            mend = "a user with a fixed address has one session at a time"
+            own = "a fixed address" if user.address is not None else "routes"
+            mend = f"a user with {own} has one session at a time"
         return Rejected(
             Reason.TOO_MANY_SESSIONS,
             "too many sessions",
@@ -441,10 +526,17 @@ class Aaa:
             return "the user was disabled"
         if user.has_expired(self._wall()):
             return "the user has expired"
+        hours = department.policy.hours
+        if hours is not None and hours.time_left(self._wall()) == 0.0:
+            return HOURS_OVER
         if department.name != place.department.name:
             return f"the user's department is {department.name} now"
         if department.gateway != place.department.gateway:
             return "the department's gateway was changed"
+        if user.routes != place.routes:
+            return "the networks behind the user were changed"
+        if place.guest is not None and why_not_fitting(user, department, directory) is not None:
+            return MISFIT
         lease = self._leases.get(session)
         if lease is None:
             return None

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
-from aaa import Department, Lease
+from aaa import Department, Lease, Policy
 from aaa.radius.access import Authorization
 from aaa.radius.constants import AcctTerminateCause
 from l2gate.history import Attempt, Mend
@@ -15,6 +16,9 @@ from l2tp.events import SessionOpened
 from ppp.events import NetworkOpened
 from ppp.link import Link
 from wire import LocalError
+
+LOOKS = 8
+"""How often in its idle time-out a session is looked at: so late may it end, in parts of that."""
 
 
 class CallState(Enum):
@@ -34,8 +38,10 @@ class Call:
     data plane knows of the call since its network was last opened. `why` and `result` say how
     it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
     usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
-    peer may use it. `ns` is the next sequence number of data, as long as there is no record that
-    counts them; `heard` how many packets of data had come when that was last looked at.
+    peer may use it. `routes` are the networks behind the client. `ns` is the next sequence number
+    of data, as long as there is no record that counts them; `heard` how many packets of data had
+    come when that was last looked at. `accepted` is when the login was, `quiet_since` when packets
+    of the user's were last found to have flown, of which there were `traffic` then.
 
     For RADIUS, `accounting_id` is unique for ever, `authorization` is what a server granted, if it
     was one that let the user in, and `cause` says how the call ends.
@@ -57,12 +63,16 @@ class Call:
     department: Department | None = None
     lease: Lease | None = None
     prefix: IPv6Network | None = None
+    routes: tuple[IPv4Network, ...] = ()
     is_ipv6_open: bool = False
     record: SessionRecord | None = None
     ns: int = 0
     heard: int = 0
     why: str = ""
     mend: Mend | None = None
+    accepted: float = 0.0
+    quiet_since: float = 0.0
+    traffic: int = 0
     result: CallResult = CallResult.LOSS_OF_CARRIER
     authorization: Authorization | None = None
     cause: AcctTerminateCause | None = None
@@ -81,6 +91,14 @@ class Call:
         """Say whether the client has sent data since this was last asked."""
         before, self.heard = self.heard, self.record.packets_in if self.record else 0
         return self.heard > before
+
+    def quiet(self, now: float) -> float:
+        """Return for how many seconds no packet of the user's has flown, as far as was looked."""
+        record = self.record
+        traffic = 0 if record is None else record.packets_in + record.packets_out
+        if traffic != self.traffic:
+            self.traffic, self.quiet_since = traffic, now
+        return now - self.quiet_since
 
     def next_ns(self) -> int | None:
         """Return and use up a sequence number, or None if the peer demanded none."""
@@ -106,6 +124,7 @@ class Call:
             address=int(self.lease.address),
             gateway=int(network.local),
             mtu=min(network.mtu, mtu),
+            routes=self.routes,
             sequencing=self.opened.sequencing,
             ns=(old or self).ns,
             packets_in=old.packets_in if old else 0,
@@ -113,3 +132,26 @@ class Call:
             packets_out=old.packets_out if old else 0,
             octets_out=old.octets_out if old else 0,
         )
+
+
+class End(NamedTuple):
+    """In how many seconds a call ends, or may do so, and why; `cause` is for accounting."""
+
+    left: float
+    why: str
+    cause: AcctTerminateCause = AcctTerminateCause.NAS_REQUEST
+
+
+def ends_of(call: Call, policy: Policy, now: float) -> list[End]:
+    """Return when a policy ends a call."""
+    ends = []
+    if policy.session_timeout is not None:
+        left = call.accepted + policy.session_timeout - now
+        why = f"the session has lasted {policy.session_timeout:.0f} s"
+        ends.append(End(left, why, AcctTerminateCause.SESSION_TIMEOUT))
+    if policy.idle_timeout is not None:
+        left = policy.idle_timeout - call.quiet(now)
+        next_look = min(left, policy.idle_timeout / LOOKS)
+        why = f"no traffic for {policy.idle_timeout:.0f} s"
+        ends.append(End(next_look, why, AcctTerminateCause.IDLE_TIMEOUT))
+    return ends

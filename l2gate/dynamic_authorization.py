@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from aaa.radius.constants import AcctTerminateCause, AttributeType, ErrorCause
+from aaa.radius.access import Authorization
+from aaa.radius.constants import AcctTerminateCause, ErrorCause
 from aaa.radius.dynamic import Refused, Request, Requests, Target
 from l2gate.calls import Call
 from l2gate.configuration.model import RadiusSettings
-
-UNCHANGEABLE = (AttributeType.FILTER_ID, AttributeType.VENDOR_SPECIFIC)
-"""What a CoA-Request may name in general and no session of ours can change."""
 
 
 class Calls(Protocol):
@@ -21,10 +19,8 @@ class Calls(Protocol):
     def terminate(self, call: Call, why: str, now: float, cause: AcctTerminateCause) -> None:
         """End a call the polite way."""
 
-    def limit(
-        self, call: Call, session_timeout: int | None, idle_timeout: int | None, now: float
-    ) -> None:
-        """Let a call end after some seconds; None changes nothing."""
+    def change(self, call: Call, granted: Authorization, now: float) -> None:
+        """Let a call have other times, counted from now, or rates; None changes nothing."""
 
 
 class DynamicAuthorization:
@@ -62,8 +58,14 @@ class DynamicAuthorization:
     def _act(self, request: Request, now: float) -> None:
         """Do what is asked for. Raises Refused."""
         change = request.change
-        if change is not None:
-            self._check(request)
+        if change is not None and (
+            change.session_timeout
+            is change.idle_timeout
+            is change.rate_up
+            is change.rate_down
+            is None
+        ):
+            raise Refused(ErrorCause.MISSING_ATTRIBUTE, "nothing is to be changed")
         found = [call for call in self._calls.open_calls() if _fits(request.target, call)]
         if not found:
             raise Refused(ErrorCause.SESSION_CONTEXT_NOT_FOUND, "no session is like that")
@@ -72,16 +74,7 @@ class DynamicAuthorization:
                 cause = AcctTerminateCause.ADMIN_RESET
                 self._calls.terminate(call, "disconnected by RADIUS", now, cause)
             else:
-                self._calls.limit(call, change.session_timeout, change.idle_timeout, now)
-
-    @staticmethod
-    def _check(request: Request) -> None:
-        for kind in UNCHANGEABLE:
-            if request.packet.attributes.first(kind) is not None:
-                raise Refused(ErrorCause.UNSUPPORTED_ATTRIBUTE, f"{kind} cannot be changed")
-        change = request.change
-        if change is not None and change.session_timeout is None and change.idle_timeout is None:
-            raise Refused(ErrorCause.MISSING_ATTRIBUTE, "nothing is to be changed")
+                self._calls.change(call, change, now)
 
 
 def _fits(target: Target, call: Call) -> bool:

@@ -11,6 +11,7 @@ LNS reports it closed is the call forgotten and its address free.
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from math import ceil
 
 from aaa import (
     Aaa,
@@ -29,13 +30,12 @@ from aaa.radius.constants import AcctTerminateCause
 from l2gate import events, mending
 from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState
+from l2gate.calls import Call, CallState, End, ends_of
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.radius import Radius
 from l2gate.records import Tables
-from l2gate.timeouts import Timeouts
 from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
 from l2tp.lns import Lns
@@ -93,7 +93,6 @@ class Switchboard:
         self._entropy = entropy
         self._tell = tell
         self._radius = radius
-        self._timeouts = Timeouts()
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
@@ -170,7 +169,6 @@ class Switchboard:
         self._asking.clear(event.session)
         self._asked.pop(event.session, None)
         self._touched.discard(event.session)
-        self._timeouts.clear(event.session)
         self._aaa.release(event.session)
         self._radius.cancel(event.session, now)
         if event.by_peer:
@@ -198,7 +196,7 @@ class Switchboard:
     def next_timeout(self) -> float | None:
         """Return when something is due, or None."""
         timers = (self._deadlines, self._opening, self._asking, self._expiring)
-        moments = [timer.next() for timer in timers] + [self._timeouts.next_timeout()]
+        moments = [timer.next() for timer in timers]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
@@ -210,8 +208,6 @@ class Switchboard:
             self.terminate(call, why, now)
         for session in self._expiring.take_due(now):
             self._watch(self._calls[session], now)
-        for call, why, cause in self._timeouts.take_due(now):
-            self.terminate(call, why, now, cause)
         for session in self._asking.take_due(now):
             self._ask(self._calls[session], self._asked.pop(session))
         for session in self._deadlines.take_due(now):
@@ -222,29 +218,46 @@ class Switchboard:
             self._touched.add(session)
 
     def watch(self, now: float) -> None:
-        """Take it that users may expire at another time than before."""
+        """Take it that other things are allowed than before, and for other times."""
         for call in self:
             self._watch(call, now)
+            self._limit(call)
+
+    def _limit(self, call: Call) -> None:
+        if call.record is not None:
+            policy = self._aaa.policy(call.session)
+            call.record.limit(policy.rate_up, policy.rate_down)
 
     def open_calls(self) -> list[Call]:
         """Return the calls whose user is logged in, and that do not end yet."""
         return [call for call in self if call.user and call.state is not CallState.CLOSING]
 
-    def limit(
-        self, call: Call, session_timeout: int | None, idle_timeout: int | None, now: float
-    ) -> None:
-        """Let a call end so many seconds from now, or without packets; None changes nothing."""
-        self._timeouts.set(call, session_timeout, idle_timeout, now)
+    def change(self, call: Call, granted: Authorization, now: float) -> None:
+        """Let a call have other times, counted from now, or rates; None changes nothing."""
+        if granted.session_timeout:
+            lasted = ceil(now - call.accepted)
+            granted = replace(granted, session_timeout=lasted + granted.session_timeout)
+        if granted.idle_timeout:
+            call.quiet(now)
+            call.quiet_since = now
+        self._aaa.change(call.session, granted)
+        self._watch(call, now)
+        self._limit(call)
 
     def _watch(self, call: Call, now: float) -> None:
-        """End a call whose user has expired, or look again when that is so."""
-        left = self._aaa.time_left(call.user) if call.authorization is None else None
-        if left is None:
+        """End a call whose time is over, or look again when it may be."""
+        if not call.user:
+            return
+        ends = ends_of(call, self._aaa.policy(call.session), now)
+        if (known := self._aaa.time_left(call.session)) is not None:
+            ends.append(End(*known))
+        first = min(ends, key=lambda end: end.left, default=None)
+        if first is None:
             self._expiring.clear(call.session)
-        elif left > 0:
-            self._expiring.set(call.session, now + left)
+        elif first.left > 0:
+            self._expiring.set(call.session, now + first.left)
         else:
-            self.terminate(call, "the user has expired", now)
+            self.terminate(call, first.why, now, first.cause)
 
     # What the links say
 
@@ -369,7 +382,7 @@ class Switchboard:
         replaced = self._calls.get(accepted.replaces)
         if replaced is not None:
             self._close_network(replaced, now)
-            self.drop(replaced, "the same device has logged in again", now)
+            self.drop(replaced, accepted.why_replaced, now)
         call.authorization = accepted.authorization
         try:
             call.lease = self._aaa.lease(call.session)
@@ -381,10 +394,12 @@ class Switchboard:
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
-        call.prefix = self._lease_prefix(call)
+        call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
+        call.accepted = call.quiet_since = now
         self._watch(call, now)
-        if call.authorization is not None:
-            self._limit(call, call.authorization, now)
+        self._limit(call)
+        if call.authorization is not None and call.authorization.filter_id is not None:
+            self._note(call, Stage.LOGIN, "of what RADIUS grants, Filter-Id has no effect here")
         department, address = accepted.department.name, str(call.lease.address)
         self._note(
             call,
@@ -398,21 +413,9 @@ class Switchboard:
         )
         call.link.authenticated(request, accepted.reply, now)
 
-    def _limit(self, call: Call, granted: Authorization, now: float) -> None:
-        """Follow what a RADIUS server grants besides the address, and say what is not followed."""
-        self.limit(call, granted.session_timeout, granted.idle_timeout, now)
-        ignored = {
-            "Framed-Route": granted.routes,
-            "Filter-Id": granted.filter_id,
-            "the rates": granted.rate_up or granted.rate_down,
-        }
-        if any(ignored.values()):
-            names = ", ".join(name for name, value in ignored.items() if value)
-            self._note(call, Stage.LOGIN, f"of what RADIUS grants, {names} has no effect here")
-
     def _lease_prefix(self, call: Call) -> IPv6Network | None:
         """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
-        if self._mtu < MINIMUM_MTU:
+        if self._mtu_of(call) < MINIMUM_MTU:
             return None
         try:
             return self._aaa.lease_prefix(call.session)
@@ -420,20 +423,30 @@ class Switchboard:
             self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
             return None
 
+    def _mtu_of(self, call: Call) -> int:
+        mtu = self._aaa.policy(call.session).mtu
+        return self._mtu if mtu is None else min(mtu, self._mtu)
+
     def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, _within(call.peer, self._mtu))
+        call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
+        self._limit(call)
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
-        self._tell(RouteAdded(IPv4Network(call.lease.address), call.department.gateway))
+        address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
+        proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
+        self._tell(RouteAdded(IPv4Network(address), gateway, zone, proxy_arp))
+        for network in call.routes:
+            self._tell(RouteAdded(network, gateway, zone))
+        behind = "".join(f", {network} behind it" for network in call.routes)
         self._radius.accounting.opened(call, now)
         self._note(
             call,
             Stage.SESSION,
             f"open, address {call.lease.address} of department {call.department.name}, "
-            f"MTU {call.record.mtu}, logged in by {call.method}",
+            f"MTU {call.record.mtu}, logged in by {call.method}{behind}",
             happening=Happening.SESSION_OPENED,
             address=str(call.lease.address),
             department=call.department.name,
@@ -448,19 +461,21 @@ class Switchboard:
             return
         number = prefix_number(call.prefix.network_address)
         self._tables.add_prefix(call.record, number, int(gateway6))
-        self._tell(RouteAdded(call.prefix, gateway6))
+        self._tell(RouteAdded(call.prefix, gateway6, _zone(call)))
         self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
 
     def _close_ipv6(self, call: Call) -> None:
         if call.record is not None and call.record.prefix is not None and call.prefix is not None:
             self._tables.remove_prefix(call.record)
-            self._tell(RouteRemoved(call.prefix))
+            self._tell(RouteRemoved(call.prefix, _zone(call)))
 
     def _close_network(self, call: Call, now: float) -> None:
         if call.record is not None and call.state is CallState.OPEN:
             self._close_ipv6(call)
             self._tables.remove_session(call.record)
-            self._tell(RouteRemoved(IPv4Network(IPv4Address(call.record.address))))
+            address = IPv4Network(IPv4Address(call.record.address))
+            for network in (address, *call.record.routes):
+                self._tell(RouteRemoved(network, _zone(call)))
             call.state = CallState.NEGOTIATING
             self._opening.set(call.session, now + OPENING)
 
@@ -491,6 +506,11 @@ class Switchboard:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
         self._tell(call.attempt.noted(stage, text, mend, call.session, user, happening, **facts))
+
+
+def _zone(call: Call) -> str:
+    """Return the department that a call was accepted in."""
+    return call.department.name if call.department is not None else ""
 
 
 def _facts(call: Call) -> ClientFacts:

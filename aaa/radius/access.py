@@ -29,6 +29,8 @@ which nobody may here."""
 
 WISPR, MIKROTIK = 14122, 14988
 WISPR_UP, WISPR_DOWN, MIKROTIK_RATE_LIMIT = 7, 8, 8
+RATES: Final = {WISPR: {WISPR_UP, WISPR_DOWN}, MIKROTIK: {MIKROTIK_RATE_LIMIT}}
+"""The attributes that are rates, by vendor."""
 
 UNITS: Final = {"": 1, "k": 1000, "m": 1000_000, "g": 1000_000_000}
 AUTHENTICATION_FAILURE: Final = 691
@@ -190,21 +192,36 @@ def _route(text: str) -> IPv4Network:
     """Read the first word of a Framed-Route (RFC 2865 section 5.22).
 
     The gateway and metrics behind it say nothing here: the way to the user is the session.
+    Without a length the network is that of the address's class.
     """
     try:
-        network, *_ = text.split()
-        return IPv4Network(network, strict=False)
-    except ValueError as error:
+        address, slash, length = text.split()[0].partition("/")
+        first = int(IPv4Address(address)) >> 24
+        by_class = 8 if first < 128 else 16 if first < 192 else 24
+        return IPv4Network((address, int(length) if slash else by_class), strict=False)
+    except (ValueError, IndexError) as error:
         raise DecodeError(f"Framed-Route {text!r}") from error
+
+
+def has_only_rates(value: bytes) -> bool:
+    """Say whether a Vendor-Specific attribute has rates and nothing else."""
+    one = Attributes([Attribute(AttributeType.VENDOR_SPECIFIC, value)])
+    return any(
+        bool(found := dict(one.of_vendor(vendor))) and found.keys() <= rates
+        for vendor, rates in RATES.items()
+    )
+
+
+def _wispr_rate(value: bytes | None) -> int | None:
+    if value is not None and len(value) != 4:
+        raise DecodeError(f"a rate of WISPr of {len(value)} octets")
+    return None if value is None else int.from_bytes(value, "big")
 
 
 def _rates(attributes: Attributes) -> tuple[int | None, int | None]:
     """Return the rates up and down, in bits per second."""
     wispr = dict(attributes.of_vendor(WISPR))
-    up, down = (
-        None if value is None else int.from_bytes(value[:4], "big")
-        for value in (wispr.get(WISPR_UP), wispr.get(WISPR_DOWN))
-    )
+    up, down = (_wispr_rate(wispr.get(kind)) for kind in (WISPR_UP, WISPR_DOWN))
     mikrotik = dict(attributes.of_vendor(MIKROTIK)).get(MIKROTIK_RATE_LIMIT)
     if mikrotik is None:
         return up, down

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final
 
-from aaa.radius.access import Authorization, authorization
+from aaa.radius.access import Authorization, authorization, has_only_rates
 from aaa.radius.constants import AttributeType, Code, ErrorCause
 from aaa.radius.packet import Attribute, Attributes, Packet, is_signed, response
 from wire import DecodeError
@@ -38,7 +38,6 @@ CHANGES: Final = frozenset(
     {
         AttributeType.SESSION_TIMEOUT,
         AttributeType.IDLE_TIMEOUT,
-        AttributeType.FILTER_ID,
         AttributeType.VENDOR_SPECIFIC,
     }
 )
@@ -155,6 +154,9 @@ class Requests:
             if attribute.type not in NAMES | HARMLESS and not (coa and attribute.type in CHANGES):
                 kind = AttributeType(attribute.type)
                 raise Refused(ErrorCause.UNSUPPORTED_ATTRIBUTE, f"{kind} cannot be changed")
+        for value in attributes.all(AttributeType.VENDOR_SPECIFIC) if coa else ():
+            if not has_only_rates(value):
+                raise Refused(ErrorCause.UNSUPPORTED_ATTRIBUTE, "no rate: it cannot be changed")
         nas = attributes.text(AttributeType.NAS_IDENTIFIER)
         if nas is not None and nas != self._nas_identifier:
             raise Refused(ErrorCause.NAS_IDENTIFICATION_MISMATCH, f"this is not {nas}")

@@ -13,6 +13,7 @@ from l2gate.configuration.departments import AddressPlan, Entry, read_department
 from l2gate.configuration.files import read_yaml, without_collector
 from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
+from l2gate.configuration.policy import check_firewall
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.radius import asks_radius, check_sources, read_radius
 from l2gate.configuration.section import Section
@@ -75,6 +76,8 @@ def _load(
     radius = read_radius(radius_section, server.name)
     entries = read_departments(files)
     check_sources(radius_section, radius, entries)
+    for entry in entries:
+        check_firewall(entry.section, server.firewall)
     plan = AddressPlan(entries)
     plan.check(own_networks)
     users = read_users(files, entries, plan, own_networks, ppp.proofs)
@@ -137,11 +140,18 @@ def _warn_of_logins(
 
 def _warn_of_small_links(entries: Iterable[Entry], ppp: PppSettings) -> None:
     for entry in entries:
-        if "pool6" in entry.section and min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
+        mtu = entry.department.policy.mtu if entry.department is not None else None
+        if mtu is not None and mtu > ppp.mtu:
+            entry.section.warn("mtu", f"has no effect: ppp.mtu is {ppp.mtu}")
+        if "pool6" not in entry.section:
+            continue
+        if min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
             entry.section.warn(
                 "pool6",
                 f"clients get no IPv6, which needs ppp.mru and ppp.mtu of {MINIMUM_MTU} at least",
             )
+        elif mtu is not None and mtu < MINIMUM_MTU:
+            entry.section.warn("mtu", f"clients get no IPv6, which needs {MINIMUM_MTU} at least")
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:

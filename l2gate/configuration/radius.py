@@ -31,7 +31,7 @@ def read_radius(section: Section, server: str) -> RadiusSettings | None:
     interim_interval = section.take("interim_interval", values.interval(60, 86400), 600.0)
     dynamic = _read_dynamic(section.section("dynamic_authorization"))
     section.finish()
-    if section.is_empty:
+    if section.has_no_keys:
         return None
     if "servers" not in section:
         section.error(
@@ -104,7 +104,7 @@ def _read_dynamic(section: Section) -> DynamicSettings | None:
     port = section.take("port", PORT, DYNAMIC_AUTHORIZATION_PORT)
     clients = [_read_client(item) for item in section.items("clients")]
     section.finish()
-    if section.is_empty:
+    if section.has_no_keys:
         return None
     if "clients" not in section:
         section.error(

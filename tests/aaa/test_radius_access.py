@@ -71,8 +71,24 @@ def vendor(number: int, kind: int, value: bytes) -> Attribute:
             [
                 Attribute.text(AttributeType.FRAMED_ROUTE, "10.9.0.0/16 0.0.0.0 1"),
                 Attribute.text(AttributeType.FRAMED_ROUTE, "10.8.0.1"),
+                Attribute.text(AttributeType.FRAMED_ROUTE, "172.20.0.0 0.0.0.0 1"),
+                Attribute.text(AttributeType.FRAMED_ROUTE, "192.168.7.0 0.0.0.0 1"),
+                Attribute.text(AttributeType.FRAMED_ROUTE, "10.8.0.1/32"),
             ],
-            Authorization(routes=(IPv4Network("10.9.0.0/16"), IPv4Network("10.8.0.1/32"))),
+            Authorization(
+                routes=tuple(
+                    map(
+                        IPv4Network,
+                        (
+                            "10.9.0.0/16",
+                            "10.0.0.0/8",
+                            "172.20.0.0/16",
+                            "192.168.7.0/24",
+                            "10.8.0.1/32",
+                        ),
+                    )
+                )
+            ),
         ),
         (
             [
@@ -128,7 +144,11 @@ def test_grants(attributes: list[Attribute], granted: Authorization) -> None:
         Attribute(AttributeType.FRAMED_IP_ADDRESS, b"\x01"),
         Attribute.text(AttributeType.FRAMED_ROUTE, ""),
         Attribute.text(AttributeType.FRAMED_ROUTE, "home"),
+        Attribute.text(AttributeType.FRAMED_ROUTE, "10.0.0.0/33"),
+        Attribute.text(AttributeType.FRAMED_ROUTE, "10.0.0.0/"),
         Attribute(AttributeType.SESSION_TIMEOUT, b""),
+        vendor(14122, 7, b""),
+        vendor(14122, 8, b"\1\2\3\4\5"),
         vendor(MICROSOFT, MicrosoftType.PRIMARY_DNS_SERVER, b"\x01"),
         vendor(14988, 8, b"fast"),
         Attribute(AttributeType.VENDOR_SPECIFIC, b"\x00\x00\x01\x37\x1c\xff"),

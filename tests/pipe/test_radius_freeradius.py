@@ -89,7 +89,11 @@ def test_a_user_that_radius_knows_gets_in_by_every_method(method: Method, lab: R
     assert client.address == IPv4Address("172.16.9.77")
     assert client.dns[0] == IPv4Address("192.168.1.99")
     assert_passes_traffic(lab, client)
-    assert lab.server.noted("Framed-Route has no effect here")
+    there, back = ping("10.9.0.7", INNER_SERVER), ping(INNER_SERVER, "10.9.0.7")
+    client.send(there)
+    lab.server.gateway.receive_inner(back)
+    lab.run(1)
+    assert (lab.server.inner[-1], client.inner[-1]) == (there, back)
 
 
 @pytest.mark.parametrize("method", Method)
@@ -153,7 +157,7 @@ def test_a_released_fixed_address_is_not_given_to_two(lab: RadiusLab) -> None:
 def test_timeouts_end_the_session(lab: RadiusLab, radius: FreeRadius) -> None:
     client = lab.log_in("quick", "quickPass")
     assert lab.run(60, lambda: client.state is not ClientState.UP)
-    assert lab.server.noted("no packets for 40 s")
+    assert lab.server.noted("no traffic for 40 s")
     assert statuses(radius, "quick")[-1]["Acct-Terminate-Cause"] == "Idle-Timeout"
     lab.simulation.remove(client)
     client = lab.log_in("quick", "quickPass")
@@ -161,7 +165,7 @@ def test_timeouts_end_the_session(lab: RadiusLab, radius: FreeRadius) -> None:
     while client.state is ClientState.UP and lab.simulation.now < began + 200:
         client.send(ping(str(client.address), INNER_SERVER))
         lab.run(10, lambda: client.state is not ClientState.UP)
-    assert lab.server.noted("the session's time is over")
+    assert lab.server.noted("the session has lasted 120 s")
     assert lab.simulation.now == pytest.approx(began + 120, abs=2)
     lab.run(5)
     assert statuses(radius, "quick")[-1]["Acct-Terminate-Cause"] == "Session-Timeout"
