@@ -13,6 +13,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from aaa.policy import Policy
 
+MAX_USER_ROUTES = 64
+"""Networks behind one user."""
+
 LINK_BITS = 64
 """The length of the prefix of a link whose hosts form their own addresses (RFC 4862)."""
 
@@ -164,6 +167,11 @@ class Directory:
     def reservations(self) -> Mapping[int, str]:
         """The users that have a fixed address, by that address as a number."""
         return {int(user.address): user.name for user in self.users.values() if user.address}
+
+    @cached_property
+    def reserved(self) -> Sequence[int]:
+        """The fixed addresses as numbers, the lowest first."""
+        return sorted(self.reservations)
 
     @cached_property
     def routers(self) -> Sequence[User]:

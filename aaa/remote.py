@@ -4,19 +4,23 @@ The server is believed in who somebody is, but not in everything about addresses
 must fit into the departments that there are, since the data plane is built on them.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
 
 from aaa.credentials import EAP_TLS
 from aaa.decisions import MsChapError, Proof, Reason, Rejected
-from aaa.directory import Department, Directory, Source, User
+from aaa.directory import MAX_USER_ROUTES, Department, Directory, Source, User
 from aaa.policy import Policy
 from aaa.radius.access import Authorization
 
 NOTHING = Authorization()
 
 MISFIT = "the address or the networks that RADIUS granted are others' now"
+
+Limit = TypeVar("Limit", int, float)
 
 CHOOSE = "choose another"
 
@@ -99,6 +103,8 @@ def guest(name: str, granted: Authorization, directory: Directory) -> Guest:
             )
     if department is None:
         raise Unusable("its department was removed: add it, then reload")
+    if len(granted.routes) > MAX_USER_ROUTES:
+        raise Unusable(f"there are more than {MAX_USER_ROUTES} Framed-Routes: give fewer")
     user = User(name, address=granted.address, routes=granted.routes)
     why_not = why_not_fitting(user, department, directory)
     if why_not is not None:
@@ -115,30 +121,28 @@ def guest(name: str, granted: Authorization, directory: Directory) -> Guest:
 
 def overridden(policy: Policy, granted: Authorization) -> Policy:
     """Return a department's policy with what a server grants in its place; 0 is no limit."""
-    session_timeout, idle_timeout = granted.session_timeout, granted.idle_timeout
-    up, down = granted.rate_up, granted.rate_down
     return replace(
         policy,
-        session_timeout=policy.session_timeout
-        if session_timeout is None
-        else session_timeout or None,
-        idle_timeout=policy.idle_timeout if idle_timeout is None else idle_timeout or None,
-        rate_up=policy.rate_up if up is None else up or None,
-        rate_down=policy.rate_down if down is None else down or None,
+        session_timeout=_instead(granted.session_timeout, policy.session_timeout) or None,
+        idle_timeout=_instead(granted.idle_timeout, policy.idle_timeout) or None,
+        rate_up=_instead(granted.rate_up, policy.rate_up) or None,
+        rate_down=_instead(granted.rate_down, policy.rate_down) or None,
     )
 
 
 def changed(granted: Authorization, change: Authorization) -> Authorization:
     """Return what is granted after a change of times and rates; None changes nothing."""
-    session_timeout, idle_timeout = change.session_timeout, change.idle_timeout
-    up, down = change.rate_up, change.rate_down
     return replace(
         granted,
-        session_timeout=granted.session_timeout if session_timeout is None else session_timeout,
-        idle_timeout=granted.idle_timeout if idle_timeout is None else idle_timeout,
-        rate_up=granted.rate_up if up is None else up,
-        rate_down=granted.rate_down if down is None else down,
+        session_timeout=_instead(change.session_timeout, granted.session_timeout),
+        idle_timeout=_instead(change.idle_timeout, granted.idle_timeout),
+        rate_up=_instead(change.rate_up, granted.rate_up),
+        rate_down=_instead(change.rate_down, granted.rate_down),
     )
+
+
+def _instead(new: Limit | None, old: Limit | None) -> Limit | None:
+    return old if new is None else new
 
 
 def refusal(name: str, answer: Denied | Malformed | Silent) -> Rejected:
@@ -221,9 +225,11 @@ def _why_not_behind(network: IPv4Network, user: User, directory: Directory) -> s
             return f"overlaps the pool of department {department.name!r}: {CHOOSE}"
     if user.address is not None and user.address in network:
         return f"has the user's own address {user.address}: {CHOOSE}"
-    for number, owner in directory.reservations.items():
-        if int(first) <= number <= int(last):
-            return f"overlaps {IPv4Address(number)}, the fixed address of {owner!r}: {CHOOSE}"
+    reserved = directory.reserved
+    place = bisect_left(reserved, int(first))
+    if place < len(reserved) and reserved[place] <= int(last):
+        owner = directory.reservations[reserved[place]]
+        return f"overlaps {IPv4Address(reserved[place])} of {owner!r}: {CHOOSE}"
     return None
 
 

@@ -3,11 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeVar
 
-from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
+from aaa.credentials import EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
     Accepted,
     ChangeProof,
@@ -25,10 +24,20 @@ from aaa.decisions import (
 )
 from aaa.directory import Department, Directory, Source, User, prefix_number
 from aaa.leases import Leases, Prefixes
-from aaa.lockout import Limits, Lock, Lockout
+from aaa.lockout import Limits, Lockout
 from aaa.login import hint_for_unknown, user_name
 from aaa.policy import Policy
 from aaa.radius.access import Authorization
+from aaa.refusals import (
+    SET_ONE,
+    failed,
+    lock_text,
+    locked,
+    must_change,
+    not_changed,
+    outside_hours,
+    why_not_a_password,
+)
 from aaa.remote import (
     MISFIT,
     NOTHING,
@@ -48,15 +57,8 @@ from aaa.remote import (
 )
 from wire import LocalError
 
-SET_ONE = "set one by 'l2gate user passwd'"
-
 SAME_DEVICE = "the same device has logged in again"
 HOURS_OVER = "the hours of the department are over"
-
-NOT_CHANGED = "the password was not changed"
-
-LONGEST_PASSWORD = 255
-"""Octets in UTF-8, as in a configuration."""
 
 DECOY = User("", password="no such user")
 """What the proof of an unknown user is verified against, so that it costs what others cost."""
@@ -188,11 +190,11 @@ class Aaa:
         self._changes.pop(session, None)
         lock = self.lockout.locked(name, client.host, self._wall())
         if lock is not None:
-            self._events.append(Decided(session, request, _locked(lock)))
+            self._events.append(Decided(session, request, locked(lock)))
         elif not is_asked(name, proof, self._directory):
             self._decide(session, request, name, proof, client)
         elif isinstance(proof, ChangeProof):
-            decision = _not_changed(name, "it is changed where the RADIUS server has it from")
+            decision = not_changed(name, "it is changed where the RADIUS server has it from")
             self._events.append(Decided(session, request, decision))
         else:
             self._questions[session] = _Question(request, name, proof, client)
@@ -217,7 +219,7 @@ class Aaa:
             except Unusable as error:
                 decision = unusable(str(error))
             else:
-                closed = self._closed(name, found.department)
+                closed = outside_hours(name, found.department, self._wall())
                 place = found.user, found.department, answer.reply, client
                 decision = closed or self._admit(session, *place, found)
         self._events.append(Decided(session, request, self._counted(name, client, decision)))
@@ -254,9 +256,9 @@ class Aaa:
         department = self._directory.department_of(change.user)
         decision: Accepted | Rejected
         if why_not or user is None or department is None:
-            decision = _not_changed(change.user, why_not or "the user was removed")
+            decision = not_changed(change.user, why_not or "the user was removed")
         elif user.disabled or user.has_expired(self._wall()):
-            decision = _not_changed(change.user, "the user was disabled or has expired")
+            decision = not_changed(change.user, "the user was disabled or has expired")
         else:
             decision = self._admit(session, user, department, change.reply, change.client)
         self._events.append(Decided(session, request, decision))
@@ -376,8 +378,8 @@ class Aaa:
             lock = self.lockout.failed(name, client.host, place, now)
             if lock is not None:
                 # The peer is told now that another try is of no use.
-                hint = f"{decision.hint}; {_lock_text(lock)}"
-                return replace(_locked(lock), reason=decision.reason, hint=hint)
+                hint = f"{decision.hint}; {lock_text(lock)}"
+                return replace(locked(lock), reason=decision.reason, hint=hint)
         return decision
 
     def _judge(
@@ -389,18 +391,18 @@ class Aaa:
         if user is None or department is None:
             self._verifier.verify(self._directory.decoy or DECOY, proof, now)
             reason = Reason.UNKNOWN_DOMAIN if department is None else Reason.UNKNOWN_USER
-            return _failed(reason, hint_for_unknown(name, self._directory), proof)
+            return failed(reason, hint_for_unknown(name, self._directory), proof)
         impossible = why_impossible(user, proof.method)
         if impossible is not None:
-            return _failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}", proof)
+            return failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}", proof)
         if isinstance(proof, ChangeProof) and user.totp is not None:
-            return _not_changed(name, f"with one-time codes it cannot be: {SET_ONE}")
+            return not_changed(name, f"with one-time codes it cannot be: {SET_ONE}")
         reply = self._verifier.verify(user, proof, now)
         if reply is None:
             why_code = self._verifier.why_wrong(user, proof, now)
             if why_code is not None:
-                return _failed(Reason.WRONG_CODE, why_code, proof)
-            return _failed(
+                return failed(Reason.WRONG_CODE, why_code, proof)
+            return failed(
                 Reason.WRONG_PASSWORD,
                 f"{name!r} exists, but the password was wrong: type it anew on the client",
                 proof,
@@ -419,29 +421,16 @@ class Aaa:
                 MsChapError.NO_DIALIN_PERMISSION,
                 f"{name!r} was configured until {user.expires}: set a later 'expires', then reload",
             )
-        closed = self._closed(name, department)
+        closed = outside_hours(name, department, now)
         if closed is not None:
             return closed
         if isinstance(proof, ChangeProof):
             password = proof.new_password(user.password, user.nt_hash) or ""
-            why_not = _why_not_a_password(password)
-            return _not_changed(name, why_not) if why_not else _NewPassword(reply, password)
+            why_not = why_not_a_password(password)
+            return not_changed(name, why_not) if why_not else _NewPassword(reply, password)
         if user.must_change_password and proof.method != EAP_TLS:
-            return _must_change(name, proof.method)
+            return must_change(name, proof.method)
         return self._admit(session, user, department, reply, client)
-
-    def _closed(self, name: str, department: Department) -> Rejected | None:
-        """Refuse a user outside of the hours of the department."""
-        hours = department.policy.hours
-        if hours is None or hours.time_left(self._wall()) != 0.0:
-            return None
-        return Rejected(
-            Reason.OUTSIDE_HOURS,
-            "not at this time",
-            MsChapError.RESTRICTED_LOGON_HOURS,
-            f"{name!r} may log in at {hours}: change departments.{department.name}.hours, "
-            "then reload, if that is too short",
-        )
 
     def _admit(
         self,
@@ -468,12 +457,12 @@ class Aaa:
             if not department.policy.replace_sessions:
                 return self._too_many(user, others)
             replaced, why = others[0], f"the user has logged in again, from {client.host}"
-        if found is not None:
-            guests = [
+        if found is not None and user.has_one_session:
+            guests = (
                 place.guest.user
                 for other, place in self._places.items()
                 if place.guest is not None and other not in (session, replaced)
-            ]
+            )
             why_not = overlapping(user, guests)
             if why_not is not None:
                 return unusable(why_not)
@@ -564,58 +553,3 @@ class Aaa:
         is_server = number == prefix_number(pool.network_address)
         is_reserved = number in directory.reservations6
         return is_server or is_reserved or not prefix.subnet_of(pool)
-
-
-def _locked(lock: Lock) -> Rejected:
-    """Refuse in the same way whatever the password was."""
-    return Rejected(
-        Reason.LOCKED,
-        "account locked",
-        MsChapError.ACCOUNT_DISABLED,
-        f"{_lock_text(lock)}: wait, or free the user by 'l2gate user unlock'",
-    )
-
-
-def _lock_text(lock: Lock) -> str:
-    who = repr(lock.user) if lock.user else "everybody"
-    where = f" from {lock.host}" if lock.host else ""
-    until = datetime.fromtimestamp(lock.until).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{who} is locked{where} until {until}"
-
-
-def _failed(reason: Reason, hint: str, proof: Proof) -> Rejected:
-    """Refuse in the same words and with the same number, whoever exists or not."""
-    if isinstance(proof, ChangeProof):
-        return Rejected(reason, NOT_CHANGED, MsChapError.CHANGING_PASSWORD, hint)
-    return Rejected(reason, "authentication failed", MsChapError.AUTHENTICATION_FAILURE, hint)
-
-
-def _must_change(name: str, method: str) -> Rejected:
-    if method in CHANGES_PASSWORDS:
-        mend = f"if the client does not ask for a new one, {SET_ONE}"
-    else:
-        mend = f"{method} cannot do that: log in by MS-CHAPv2, or {SET_ONE}"
-    return Rejected(
-        Reason.PASSWORD_EXPIRED,
-        "password expired",
-        MsChapError.PASSWORD_EXPIRED,
-        f"{name!r} must change the password: {mend}",
-    )
-
-
-def _not_changed(name: str, why: str) -> Rejected:
-    return Rejected(
-        Reason.PASSWORD_NOT_CHANGED,
-        NOT_CHANGED,
-        MsChapError.CHANGING_PASSWORD,
-        f"the new password of {name!r} was not stored: {why}",
-    )
-
-
-def _why_not_a_password(password: str) -> str:
-    """Say why this cannot be a password in a configuration, or return nothing."""
-    if not password:
-        return "it is empty"
-    if len(password.encode()) > LONGEST_PASSWORD:
-        return f"it has more than {LONGEST_PASSWORD} octets"
-    return "" if password.isprintable() else "it has characters that cannot be printed"

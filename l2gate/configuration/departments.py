@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Network
 
 from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, Source, User
 from aaa.credentials import why_impossible
-from aaa.directory import suffix_of
+from aaa.directory import MAX_USER_ROUTES, suffix_of
 from l2gate.configuration import ipv6, values
 from l2gate.configuration.behind import NetworksBehind
 from l2gate.configuration.ipv6 import AnyNetwork, PrefixPlan
@@ -24,7 +24,6 @@ SHUT_OUT = "can never log in"
 
 MAX_DNS = 2
 MAX_WINS = 2
-MAX_USER_ROUTES = 64
 """RFC 1877 has a primary and a secondary server of each kind; as many of IPv6 may be beside."""
 
 

@@ -401,6 +401,7 @@ FIXED = User("fixed", password=PASSWORD, address=IPv4Address("10.30.0.1"))
         ["10.9.0.0/16", "10.9.7.0/24"],
         ["10.9.0.0/16", "10.9.0.0/16"],
         ["250.1.0.0/16"],
+        [f"10.9.{n}.0/24" for n in range(65)],
     ],
 )
 def test_a_network_that_is_somebody_else_s_lets_nobody_in(networks: list[str]) -> None:
