@@ -32,6 +32,8 @@ SERVER = "198.51.100.1"
 ROUTER = "198.51.100.2"
 HEADQUARTERS = "192.168.1.80"
 
+BRIDGE_MAC = "02:00:00:00:00:01"
+
 _PREFIX = "l2gate-lab-"
 _NAMESPACES = ("wan", "server", "home", "hq")
 
@@ -107,7 +109,10 @@ class Lab:
             self.run(name, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
             self.run(name, "ip", "link", "set", "lo", "up")
         for name in ("wan", "home"):
-            self.run(name, "ip", "link", "add", "br0", "up", "type", "bridge", "forward_delay", "0")
+            # With an address of its own: else it has the lowest of its ports, and the machines'
+            # neighbour entries for the router are wrong for a while when one is switched on.
+            bridge = ("br0", "address", BRIDGE_MAC, "up", "type", "bridge", "forward_delay", "0")
+            self.run(name, "ip", "link", "add", *bridge)
         self._cable("server", "wan0", "wan", "server")
         self._cable("home", "wan0", "wan", "home")
         self._cable("server", "hq0", "hq", "hq0")
