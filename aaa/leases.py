@@ -7,8 +7,9 @@ in one of three places:
     held       by a session: in `_taken`
     released   it was held and is free again: in its pool's `released`, oldest first
 
-Fixed addresses are in none of them: the cursor passes over them, and what is released never
-contains them. A user gets, in this order: the fixed address; the address that it had last, while
+Fixed addresses of the directory's users are in none of them: the cursor passes over them, and
+what is released never contains them. A fixed address that a RADIUS server gives may be any that
+is not held. A user gets, in this order: the fixed address; the address that it had last, while
 that is released; a fresh one; the one that has been free the longest. Fresh ones come before old
 ones so that addresses stay with their users as long as possible, but only as long as fewer than
 REMEMBERED addresses are released: what a pool remembers is bounded by that and by the sessions
@@ -133,6 +134,9 @@ class Numbers(ABC):
         if fixed is not None:
             if fixed in self._taken:
                 raise self._in_use(user, fixed)
+            owner = self._pool_of(fixed)
+            if owner is not None and fixed in owner.released:
+                owner.take_released(fixed)
             return fixed
         pool = self._pools[department.name]
         last = pool.last_of_user.get(user.name)

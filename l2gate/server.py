@@ -17,6 +17,7 @@ from functools import partial
 from ipaddress import summarize_address_range
 from pathlib import Path
 
+from aaa.radius.client import Server as RadiusServer
 from l2gate.capture import Captures
 from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.control import ControlServer
@@ -35,6 +36,7 @@ from l2gate.firewall import Firewall, Zone, remove_leftover
 from l2gate.gateway import Gateway
 from l2gate.network import Address, Network, NetworkAddress, own_networks
 from l2gate.operations import Operations
+from l2gate.radius_sockets import DynamicListener, RadiusSockets
 from l2gate.reloading import Reloader
 from l2gate.sdnotify import Notifier
 from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
@@ -71,6 +73,7 @@ class Server:
         self._firewall: Firewall | None = None
         self._reloader: Reloader
         self._captures: Captures
+        self._radius: RadiusSockets
         self._reloading: asyncio.Task[None] | None = None
         self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
@@ -136,13 +139,27 @@ class Server:
             control = ControlServer(settings.control_socket, operations.handle)
             await control.start()
             try:
-                await self._serve()
+                await self._serve_with_radius()
             finally:
                 await control.close()
         _log.info("server: stopped")
 
+    async def _serve_with_radius(self) -> None:
+        self._radius = RadiusSockets(self._loop, self._on_radius, self.flush)
+        radius = self._configuration.radius
+        listener = None
+        if radius is not None and radius.dynamic is not None:
+            listener = DynamicListener(self._loop, radius.dynamic, self._on_dynamic, self.flush)
+        try:
+            await self._serve()
+        finally:
+            self._radius.close()
+            if listener is not None:
+                listener.close()
+
     async def _serve(self) -> None:
         self._attach()
+        self.flush()
         try:
             settings = self._configuration.server
             users = len(self._configuration.directory.users)
@@ -218,6 +235,12 @@ class Server:
                 self._gateway.receive_inner(packet)
         self.flush()
 
+    def _on_radius(self, data: bytes, server: RadiusServer, channel: int) -> None:
+        self._gateway.receive_radius(data, server, channel, self._loop.time())
+
+    def _on_dynamic(self, data: bytes, host: str) -> bytes | None:
+        return self._gateway.receive_dynamic(data, host, self._loop.time())
+
     def _on_timer(self) -> None:
         self._timer = None
         self._gateway.handle_timeout(self._loop.time())
@@ -242,6 +265,8 @@ class Server:
                 path = peer.path if peer.encapsulated else without_ports(peer.path)
                 captures.sent(packets, path, time.time())
         self._tun.send(gateway.forwarder.take_tun())
+        for request in gateway.radius_datagrams():
+            self._radius.send(request)
         while (event := gateway.next_event()) is not None:
             match event:
                 case Noted():

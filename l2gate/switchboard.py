@@ -11,6 +11,7 @@ LNS reports it closed is the call forgotten and its address free.
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from math import ceil
 
 from aaa import (
     Aaa,
@@ -20,15 +21,20 @@ from aaa import (
     MsChapError,
     NoAddress,
     PasswordChangeRequested,
+    RadiusAsked,
     Rejected,
 )
 from aaa.directory import prefix_number
+from aaa.radius.access import Authorization
+from aaa.radius.constants import AcctTerminateCause
 from l2gate import events, mending
+from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState, time_left
+from l2gate.calls import Call, CallState, End, ends_of
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
+from l2gate.radius import Radius
 from l2gate.records import Tables
 from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
@@ -46,6 +52,12 @@ RESULTS = {
     ppp.Reason.AUTHENTICATION_TIMED_OUT: CallResult.ADMINISTRATIVE,
 }
 """What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
+
+CAUSES = {
+    ppp.Reason.PEER_TERMINATED: AcctTerminateCause.USER_REQUEST,
+    ppp.Reason.LOCALLY_TERMINATED: AcctTerminateCause.NAS_REQUEST,
+}
+"""What accounting says; whatever else ends a link is a lost carrier there, too."""
 
 OPENING = 120.0
 """Seconds from the start of a call, or the loss of its network, until its network must be open.
@@ -70,6 +82,7 @@ class Switchboard:
         mtu: int,
         entropy: Entropy,
         tell: Callable[[Event], None],
+        radius: Radius,
     ) -> None:
         """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events."""
         self._lns = lns
@@ -79,6 +92,7 @@ class Switchboard:
         self._mtu = mtu
         self._entropy = entropy
         self._tell = tell
+        self._radius = radius
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
@@ -111,7 +125,9 @@ class Switchboard:
         """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
         links, mru = self._links, _within(peer, self._links.mru)
         link = Link(links if mru == links.mru else replace(links, mru=mru), self._entropy)
-        self._calls[event.session] = Call(event, flow, peer, host, attempt, link, now)
+        accounting_id = self._radius.accounting.new_id()
+        call = Call(event, flow, peer, host, attempt, link, now, accounting_id)
+        self._calls[event.session] = call
         attempt.call()
         link.start(now)
         self._opening.set(event.session, now + OPENING)
@@ -124,9 +140,15 @@ class Switchboard:
             call.link.receive(frame, now)
             self._touched.add(session)
 
-    def terminate(self, call: Call, why: str, now: float) -> None:
+    def terminate(
+        self,
+        call: Call,
+        why: str,
+        now: float,
+        cause: AcctTerminateCause = AcctTerminateCause.NAS_REQUEST,
+    ) -> None:
         """End a call the polite way, beginning with an LCP Terminate-Request."""
-        call.why = call.why or why
+        call.why, call.cause = call.why or why, call.cause or cause
         call.link.terminate(why, now)
         self._touched.add(call.session)
 
@@ -148,6 +170,10 @@ class Switchboard:
         self._asked.pop(event.session, None)
         self._touched.discard(event.session)
         self._aaa.release(event.session)
+        self._radius.cancel(event.session, now)
+        if event.by_peer:
+            call.cause = call.cause or AcctTerminateCause.USER_REQUEST
+        self._radius.accounting.closed(call, now)
         why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
         if call.record is not None:
             octets_in, octets_out = call.record.octets_in, call.record.octets_out
@@ -202,20 +228,36 @@ class Switchboard:
             policy = self._aaa.policy(call.session)
             call.record.limit(policy.rate_up, policy.rate_down)
 
+    def open_calls(self) -> list[Call]:
+        """Return the calls whose user is logged in, and that do not end yet."""
+        return [call for call in self if call.user and call.state is not CallState.CLOSING]
+
+    def change(self, call: Call, granted: Authorization, now: float) -> None:
+        """Let a call have other times, counted from now, or rates; None changes nothing."""
+        if granted.session_timeout:
+            lasted = ceil(now - call.accepted)
+            granted = replace(granted, session_timeout=lasted + granted.session_timeout)
+        if granted.idle_timeout:
+            call.quiet(now)
+            call.quiet_since = now
+        self._aaa.change(call.session, granted)
+        self._watch(call, now)
+        self._limit(call)
+
     def _watch(self, call: Call, now: float) -> None:
         """End a call whose time is over, or look again when it may be."""
         if not call.user:
             return
-        ends = time_left(call, self._aaa.policy(call.session), now)
-        if (known := self._aaa.time_left(call.user)) is not None:
-            ends.append(known)
-        left, why = min(ends, default=(None, ""))
-        if left is None:
+        ends = ends_of(call, self._aaa.policy(call.session), now)
+        if (known := self._aaa.time_left(call.session)) is not None:
+            ends.append(End(*known))
+        first = min(ends, key=lambda end: end.left, default=None)
+        if first is None:
             self._expiring.clear(call.session)
-        elif left > 0:
-            self._expiring.set(call.session, now + left)
+        elif first.left > 0:
+            self._expiring.set(call.session, now + first.left)
         else:
-            self.terminate(call, why, now)
+            self.terminate(call, first.why, now, first.cause)
 
     # What the links say
 
@@ -226,12 +268,17 @@ class Switchboard:
             call = self._calls.get(self._touched.pop())
             if call is not None:
                 self._drain(call, now)
+        while (answered := self._radius.next_answer()) is not None:
+            self._aaa.answered(*answered)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
-            if isinstance(decided, PasswordChangeRequested):
-                self._change_password(decided)
-            else:
-                self._decide(decided, now)
+            match decided:
+                case PasswordChangeRequested():
+                    self._change_password(decided)
+                case RadiusAsked():
+                    self._ask_radius(decided, now)
+                case Decided():
+                    self._decide(decided, now)
         return busy
 
     def _drain(self, call: Call, now: float) -> None:
@@ -276,7 +323,7 @@ class Switchboard:
                         now,
                     )
             case ppp.NetworkOpened():
-                self._open_network(call, event)
+                self._open_network(call, event, now)
             case ppp.NetworkClosed():
                 self._close_network(call, now)
             case ppp.Ipv6Opened():
@@ -294,11 +341,22 @@ class Switchboard:
     def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
         self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
 
+    def _ask_radius(self, asked: RadiusAsked, now: float) -> None:
+        """Ask; a call that waits for RADIUS servers is not to blame for it."""
+        call = self._calls.get(asked.session)
+        if call is None:
+            self._aaa.release(asked.session)
+            return
+        self._opening.clear(call.session)
+        self._radius.ask(asked, port_of(call), now)
+
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
         if call is None:
             self._aaa.release(decided.session)
             return
+        if call.session not in self._opening and not call.is_open:
+            self._opening.set(call.session, now + OPENING)
         match decided.decision:
             case Accepted() as accepted:
                 self._accept(call, decided.request, accepted, now)
@@ -325,6 +383,7 @@ class Switchboard:
         if replaced is not None:
             self._close_network(replaced, now)
             self.drop(replaced, accepted.why_replaced, now)
+        call.authorization = accepted.authorization
         try:
             call.lease = self._aaa.lease(call.session)
         except NoAddress as error:
@@ -338,6 +397,9 @@ class Switchboard:
         call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
         call.accepted = call.quiet_since = now
         self._watch(call, now)
+        self._limit(call)
+        if call.authorization is not None and call.authorization.filter_id is not None:
+            self._note(call, Stage.LOGIN, "of what RADIUS grants, Filter-Id has no effect here")
         department, address = accepted.department.name, str(call.lease.address)
         self._note(
             call,
@@ -365,7 +427,7 @@ class Switchboard:
         mtu = self._aaa.policy(call.session).mtu
         return self._mtu if mtu is None else min(mtu, self._mtu)
 
-    def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
+    def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
         call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
@@ -379,6 +441,7 @@ class Switchboard:
         for network in call.routes:
             self._tell(RouteAdded(network, gateway, zone))
         behind = "".join(f", {network} behind it" for network in call.routes)
+        self._radius.accounting.opened(call, now)
         self._note(
             call,
             Stage.SESSION,
@@ -423,6 +486,7 @@ class Switchboard:
         call.state = CallState.CLOSING
         call.why = call.why or event.why
         call.peer_hung_up = event.by_peer
+        call.cause = call.cause or CAUSES.get(event.reason, AcctTerminateCause.LOST_CARRIER)
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from aaa import leases, lockout, totp
+from aaa.radius import client as radius
+from aaa.radius import dynamic
 from ipsec import (
     certificates,
     dpd,
@@ -23,6 +25,7 @@ from ipsec import (
 )
 from ipsec.config import IkeConfig
 from l2gate import (
+    accounting,
     attempts,
     batch,
     capture,
@@ -96,6 +99,14 @@ CODE = {
     "time that an answer takes after many wrong passwords": lockout.DELAY,
     "codes tried for one login": 2 * totp.TOLERANCE + 1,
     "steps that an argon2 hash may take, KiB times passes": values.MOST_ARGON2_WORK,
+    "requests under way to a RADIUS server": radius.CHANNELS * radius.IDENTIFIERS,
+    "requests that wait in line for RADIUS servers": radius.MAX_WAITING,
+    "RADIUS reports that wait for a server": accounting.MAX_REPORTS,
+    "RADIUS reports under way at one time": accounting.WINDOW,
+    "time until reports are sent again that no server has taken": accounting.RETRY,
+    "answers to Disconnect- and CoA-Requests that are kept for repetitions, each client": (
+        dynamic.REMEMBERED
+    ),
     "names of each kind in an answer of `l2gate reload`": reloading.MOST_NAMES,
     "clients of the control socket": control.MAX_CLIENTS,
     "events that wait to be written to `server.event_log`": event_log.MAX_WAITING,

@@ -69,6 +69,11 @@ class Section:
         path = ".".join(part for part in (self.path, key) if part)
         return f"{path}: " if path else ""
 
+    @property
+    def has_no_keys(self) -> bool:
+        """Whether no key is given, or the section itself is not."""
+        return not self._pairs
+
     def __contains__(self, key: str) -> bool:
         return key in self._pairs
 

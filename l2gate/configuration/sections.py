@@ -56,8 +56,8 @@ def read_ipsec(section: Section, server: str, calendar: "Calendar") -> IpsecSett
 
     `server` is the server's name, which clients may look for in its certificate.
     """
-    psk = _read_secret(section, "psk")
-    psk_next = _read_secret(section, "psk_next")
+    psk = read_secret(section, "psk")
+    psk_next = read_secret(section, "psk_next")
     keys = _read_keys(section.items("keys"), psk, psk_next)
     certificate = section.take("certificate", Path, None)
     private_key = section.take("private_key", Path, None)
@@ -131,8 +131,8 @@ def _read_key(section: Section) -> KeySettings | None:
     group = section.take("group", values.group_name, None)
     if network is not None or group is not None:
         section.path = f"{section.path}[{group or network}]"
-    psk = _read_secret(section, "psk")
-    psk_next = _read_secret(section, "psk_next")
+    psk = read_secret(section, "psk")
+    psk_next = read_secret(section, "psk_next")
     section.finish()
     if "from" in section and "group" in section:
         section.error("group", "is given beside from: aggressive mode goes by the group alone")
@@ -189,7 +189,7 @@ def read_l2tp(section: Section) -> L2tpSettings:
     """Read `l2tp`."""
     tunnel_name = section.take("tunnel_name", values.host_name, "LNS")
     authenticated = section.take("tunnel_authentication", values.switch, False)
-    secret = _read_secret(section, "secret")
+    secret = read_secret(section, "secret")
     hello_interval = float(section.take("hello_interval", values.number(10, 3600), 60))
     section.finish()
     given = "secret" if "secret" in section else "secret_file"
@@ -238,7 +238,7 @@ def read_lockout(section: Section) -> Limits | None:
     return None if attempts is None else Limits(attempts, float(window), float(duration))
 
 
-def _read_secret(section: Section, key: str) -> bytes | None:
+def read_secret(section: Section, key: str) -> bytes | None:
     """Read a secret that is given as `key`, or as the file `key`_file."""
     secret = section.take(key, values.shared_secret, None)
     file = section.take(f"{key}_file", Path, None)

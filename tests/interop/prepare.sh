@@ -44,3 +44,4 @@ unpack ppp xl2tpd ppp
 unpack strongswan strongswan-starter strongswan-charon strongswan-libcharon libstrongswan \
 	libstrongswan-standard-plugins libcharon-extra-plugins
 unpack libreswan libreswan libnss3-tools
+unpack freeradius freeradius freeradius-utils

@@ -10,6 +10,7 @@ import yaml
 import l2gate.configuration.departments
 import l2gate.configuration.eap
 import l2gate.configuration.policy
+import l2gate.configuration.radius
 import l2gate.configuration.sections
 from l2gate.configuration import Loaded, load
 
@@ -22,6 +23,7 @@ BASE: dict[str, dict[str, object]] = {
     "l2tp": {},
     "ppp": {},
     "lockout": {},
+    "radius": {"servers": [{"address": "192.0.2.10", "secret": PSK}]},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -35,6 +37,10 @@ READERS = {
     "ppp": "read_ppp",
     "lockout": "read_lockout",
     "ppp.eap": "read_eap",
+    "radius": "read_radius",
+    "radius.servers": "_read_server",
+    "radius.dynamic_authorization": "_read_dynamic",
+    "radius.dynamic_authorization.clients": "_read_client",
     "departments": "_read_department read_policy",
     "departments.rate": "_read_rate",
     "departments.allow": "_read_allowed",
@@ -61,6 +67,7 @@ def keys_read() -> dict[str, set[str]]:
         for module in (
             l2gate.configuration.sections,
             l2gate.configuration.eap,
+            l2gate.configuration.radius,
             l2gate.configuration.departments,
             l2gate.configuration.policy,
         )
@@ -81,7 +88,7 @@ def _keys(function: ast.FunctionDef) -> list[str]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             if name in {"take", "take_all", "require", "require_all", "items"}:
                 keys.append(texts[0])
-            elif isinstance(node.func, ast.Name) and node.func.id == "_read_secret":
+            elif isinstance(node.func, ast.Name) and node.func.id == "read_secret":
                 keys += [texts[0], f"{texts[0]}_file"]
     return keys
 
