@@ -59,6 +59,7 @@ class Reason(Enum):
     PASSWORD_EXPIRED = "the password must be changed"
     PASSWORD_NOT_CHANGED = "the password was not changed"
     TOO_MANY_SESSIONS = "the user has too many sessions"
+    NO_STATE = "the database of sessions does not answer"
 
 
 class MsChapError(IntEnum):

@@ -33,7 +33,9 @@ from l2gate.keyuse import KeyUse
 from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
 from l2gate.records import PeerRecord, Tables
+from l2gate.register import Register
 from l2gate.settings import ike_config, key_names, link_config, lns_config
+from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
 from l2gate.switchboard import Switchboard
 from l2tp import events as l2tp
 from l2tp.constants import StopResult
@@ -100,6 +102,7 @@ class Gateway:
             configuration.ppp.mtu,
             entropy,
             self._events.append,
+            Register(entropy, wall, self._events.append) if configuration.state else None,
         )
         self._tunnels: dict[int, l2tp.TunnelOpened] = {}
         self._sessions_of: dict[int, set[int]] = {}
@@ -204,6 +207,21 @@ class Gateway:
         If it was, `replace_directory` comes before, with the new password.
         """
         self.aaa.password_stored(session, request, why_not)
+        self.settle(now)
+
+    def begun(
+        self,
+        session: int,
+        beginning: Beginning,
+        answer: AddressTaken | TooManySessions | StateError | None,
+        now: float,
+    ) -> None:
+        """Answer a SessionBegun by what the store says; None: the session has its address.
+
+        AddressTaken lets the login try another address. Without effect if it does not wait any
+        more.
+        """
+        self.calls.begun(session, beginning, answer, now)
         self.settle(now)
 
     def shut_down(self, now: float) -> None:

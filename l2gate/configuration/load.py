@@ -15,6 +15,7 @@ from l2gate.configuration.model import AuthenticationMethod, Configuration, PppS
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
+from l2gate.configuration.state import read_state
 from ppp.router import MINIMUM_MTU
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _load(
     l2tp = read_l2tp(_only(files, "l2tp"))
     ppp = read_ppp(_only(files, "ppp"))
     lockout = read_lockout(_only(files, "lockout"))
+    is_kept = any("state" in file for file in files)
+    state = read_state(_only(files, "state"), server.name) if is_kept else None
     entries = read_departments(files)
     plan = AddressPlan(entries)
     plan.check(own_networks)
@@ -80,7 +83,9 @@ def _load(
     _warn_of_logins(files[0], users, ppp)
     _warn_of_small_links(entries, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
-    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users), lockout)
+    configuration = Configuration(
+        server, ipsec, l2tp, ppp, Directory(departments, users), lockout, state
+    )
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
 
 

@@ -157,8 +157,25 @@ class PppSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Where leases, sessions and history are kept: in a file, or else on a PostgreSQL server.
+
+    `postgresql` is libpq's connection string. `gateway` is a name that no other server has which
+    keeps its state there; `keep` says after how many days history is forgotten.
+    """
+
+    file: Path | None
+    postgresql: str | None = field(repr=False)
+    gateway: str
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that was configured. `lockout` is None where wrong passwords lock nobody."""
+    """All that was configured. `lockout` is None where wrong passwords lock nobody.
+
+    `state` is None where nothing survives a restart.
+    """
 
     server: ServerSettings
     ipsec: IpsecSettings
@@ -166,3 +183,4 @@ class Configuration:
     ppp: PppSettings
     directory: Directory
     lockout: Limits | None = field(default_factory=Limits)
+    state: StateSettings | None = None

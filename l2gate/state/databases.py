@@ -1,5 +1,6 @@
 """The two databases behind one interface: transactions of statements with `?` for values."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,8 @@ BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait for another process that writes the same file, such as a backup."""
 CONNECT_TIMEOUT: Final = 5
 """Seconds; then the operation has failed, and the next one tries to connect again."""
+SILENCE: Final = 10_000
+"""Milliseconds until a connection counts as lost whose other end acknowledges nothing."""
 
 
 class StateError(Exception):
@@ -46,7 +49,7 @@ class Database(Protocol):
 
 
 class Sqlite:
-    """A file of this machine; `:memory:` is one that nobody else has."""
+    """A file of this machine, for its owner alone; `:memory:` is one that nobody else has."""
 
     serial = "INTEGER PRIMARY KEY AUTOINCREMENT"
 
@@ -75,6 +78,12 @@ class Sqlite:
             self._connection = None
 
     def _connect(self) -> sqlite3.Connection:
+        if isinstance(self._path, Path):
+            try:
+                # Who was connected from where is nobody else's business; SQLite asks the umask.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            except OSError as error:
+                raise StateError(f"{self._path}: {error.strerror}") from error
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
@@ -121,7 +130,10 @@ class Postgresql:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = self._psycopg.connect(
-                    self._conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT
+                    self._conninfo,
+                    autocommit=True,
+                    connect_timeout=CONNECT_TIMEOUT,
+                    tcp_user_timeout=SILENCE,
                 )
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 yield _PostgresqlTransaction(cursor)

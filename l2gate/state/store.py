@@ -50,7 +50,7 @@ SCHEMA: Final = (
 
 SESSION: Final = (
     "s.id, s.gateway, s.login, s.department, s.address, s.client, s.host_name, s.began, s.opened, "
-    "s.ended, s.why"
+    "s.seen, s.ended, s.why"
 )
 TRAFFIC: Final = "octets_in, octets_out, packets_in, packets_out"
 
@@ -113,7 +113,10 @@ class TooManySessions:
 
 @dataclass(frozen=True, slots=True)
 class PastSession:
-    """What is known of a session: one that is over, or not yet (`ended` is None)."""
+    """What is known of a session: one that is over, or not yet (`ended` is None).
+
+    `seen` is when it was last heard of.
+    """
 
     id: str
     gateway: str
@@ -124,6 +127,7 @@ class PastSession:
     host_name: str
     began: int
     opened: int | None
+    seen: int
     ended: int | None
     why: str | None
     traffic: Traffic
@@ -163,14 +167,18 @@ class Store:
         self._reports = reports
 
     def recover(self, now: int) -> list[PastSession]:
-        """Make the tables if there are none; end what the run before left open, and return it."""
+        """Make the tables if there are none; end what the run before left open, and return it.
+
+        Nobody knows when that was over: it ends when it was last heard of.
+        """
         with self._database.transaction() as transaction:
             transaction.lock("schema")
             for statement in SCHEMA:
                 transaction.run(statement.format(serial=self._database.serial))
             left = self._sessions(transaction, "s.gateway = ? AND s.ended IS NULL", self._gateway)
             for session in left:
-                self._end(transaction, Ending(session.id, now, RESTARTED, session.traffic))
+                last = min(now, session.seen)
+                self._end(transaction, Ending(session.id, last, RESTARTED, session.traffic))
             transaction.run("DELETE FROM leases WHERE gateway = ?", self._gateway)
         return left
 
@@ -242,6 +250,12 @@ class Store:
         """Note that a session is over, and free its address."""
         with self._database.transaction() as transaction:
             self._end(transaction, ending)
+
+    def addresses_elsewhere(self) -> list[str]:
+        """Return the addresses that sessions of other gateways have."""
+        with self._database.transaction() as transaction:
+            found = transaction.rows("SELECT address FROM leases WHERE gateway <> ?", self._gateway)
+        return [str(address) for (address,) in found]
 
     def last_addresses(self, limit: int) -> dict[str, str]:
         """Return which address each login had last, the latest of them."""
@@ -390,7 +404,7 @@ class Store:
 
 def _session(row: Row) -> PastSession:
     session, gateway, login, department, address, client, host_name = map(str, row[:7])
-    began, opened, ended, why = row[7:11]
+    began, opened, seen, ended, why = row[7:12]
     return PastSession(
         session,
         gateway,
@@ -401,9 +415,10 @@ def _session(row: Row) -> PastSession:
         host_name,
         int(began or 0),
         None if opened is None else int(opened),
+        int(seen or 0),
         None if ended is None else int(ended),
         _text(why),
-        Traffic(*(int(number or 0) for number in row[11:15])),
+        Traffic(*(int(number or 0) for number in row[12:16])),
     )
 
 

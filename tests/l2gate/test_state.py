@@ -144,7 +144,7 @@ def test_a_restart_ends_what_was_left_open(store: Store, database: Database) -> 
     assert again.recover(NOW + 400) == []
     start, stop = again.reports(10)
     assert (start.status, stop.status) == ("Start", "Stop")
-    assert (stop.time, stop.session.traffic) == (NOW + 300, SOME)
+    assert (stop.time, stop.session.traffic) == (NOW + 60, SOME), "when it was last heard of"
     assert again.begin(replace(BOB, id="a-3", login="eve")) is None
     joe = replace(BOB, id="a-4", address="172.16.9.4")
     assert again.begin(joe) == AddressTaken("joe", "two"), "of a gateway that runs"
