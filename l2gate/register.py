@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, replace
 
 from aaa import Accepted, MsChapError, Reason, Rejected
 from l2gate.calls import Call
-from l2gate.events import Event, NetworkUp, SessionBegun, SessionEnded
+from l2gate.events import Event, NetworkUp, SessionBegun, SessionEnded, printable
 from l2gate.state import Beginning, Ending, StateError, TooManySessions, Traffic
 from wire import Entropy
 
@@ -90,7 +90,7 @@ class Register:
         entry = self._entries.pop(call.session, None)
         if entry is not None:
             self._tell(
-                SessionEnded(Ending(entry.beginning.id, int(self._wall()), why, entry.traffic()))
+                SessionEnded(Ending(entry.beginning.id, int(self._wall()), printable(why), entry.traffic()))
             )
 
     def carried(self) -> Iterator[tuple[str, Traffic]]:
@@ -108,7 +108,7 @@ class Register:
             department=department.name,
             address=address,
             client=str(call.peer.record.path.peer),
-            host_name=call.host_name,
+            host_name=printable(call.host_name),
             time=int(self._wall()),
             limit=department.max_sessions_per_user if user.address is None else 1,
             replaces=None if replaced is None else replaced.beginning.id,

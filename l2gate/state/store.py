@@ -183,16 +183,16 @@ class Store:
         return left
 
     def begin(self, beginning: Beginning) -> AddressTaken | TooManySessions | None:
-        """Give a session its address, if nobody has it."""
+        """Give a session its address, if nobody has it; a former one of the session is free."""
         with self._database.transaction() as transaction:
             transaction.lock(beginning.login)
-            if self._has(transaction, beginning.id):
+            if self._has(transaction, beginning):
                 return None
             refused = self._too_many(transaction, beginning)
             if refused is not None:
                 return refused
-            if beginning.replaces is not None:
-                transaction.run("DELETE FROM leases WHERE session = ?", beginning.replaces)
+            for former in (beginning.id, beginning.replaces):
+                transaction.run("DELETE FROM leases WHERE session = ?", former)
             taken = transaction.run(
                 "INSERT INTO leases (address, gateway, session, login) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (address) DO NOTHING",
@@ -205,7 +205,8 @@ class Store:
                 return self._owner(transaction, beginning)
             transaction.run(
                 "INSERT INTO sessions (id, gateway, login, department, address, client, host_name, "
-                "began, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "began, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET address = excluded.address",
                 beginning.id,
                 self._gateway,
                 beginning.login,
@@ -371,16 +372,18 @@ class Store:
             )
 
     @staticmethod
-    def _has(transaction: Transaction, session: str) -> bool:
-        return bool(transaction.rows("SELECT 1 FROM leases WHERE session = ?", session))
+    def _has(transaction: Transaction, beginning: Beginning) -> bool:
+        found = transaction.rows("SELECT address FROM leases WHERE session = ?", beginning.id)
+        return found == [(beginning.address,)]
 
     @staticmethod
     def _too_many(transaction: Transaction, beginning: Beginning) -> TooManySessions | None:
         if beginning.limit is None:
             return None
         found = transaction.rows(
-            "SELECT gateway FROM leases WHERE login = ? AND session <> ?",
+            "SELECT gateway FROM leases WHERE login = ? AND session <> ? AND session <> ?",
             beginning.login,
+            beginning.id,
             beginning.replaces or "",
         )
         if len(found) < beginning.limit:

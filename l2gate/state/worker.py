@@ -61,16 +61,18 @@ class StateWorker:
         await self._in_thread(self._database.close)
         self._thread.shutdown()
 
-    async def ask(self, operation: Callable[[], Result]) -> Result:
-        """Return what the operation returns.
+    def ask(self, operation: Callable[[], Result]) -> "asyncio.Future[Result]":
+        """Have an operation done in its turn, and return what will have what it returns.
 
-        Raises StateError; at once while others wait for the database to come back.
+        Or StateError; at once while others wait for the database to come back.
         """
-        if self.fault is not None and self._line:
-            raise StateError(self.fault)
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._put(_Wanted(operation, answer))
-        return await answer
+        wanted = _Wanted(operation, answer)
+        if self.fault is not None and self._line:
+            self._lose(wanted)  # type: ignore[arg-type]
+        else:
+            self._put(wanted)
+        return answer
 
     def want(self, operation: Callable[[], object]) -> None:
         """Have an operation done, sooner or later."""
@@ -108,6 +110,11 @@ class StateWorker:
             else:
                 self._line.appendleft(wanted)
                 await asyncio.sleep(self._retry)
+            return
+        except Exception as error:
+            _log.exception("an operation on the state failed, and is not tried again")
+            if wanted.answer is not None and not wanted.answer.done():
+                wanted.answer.set_exception(StateError(f"the operation failed: {error}"))
             return
         self._note(None)
         if wanted.answer is not None and not wanted.answer.done():
