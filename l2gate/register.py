@@ -90,7 +90,9 @@ class Register:
         entry = self._entries.pop(call.session, None)
         if entry is not None:
             self._tell(
-                SessionEnded(Ending(entry.beginning.id, int(self._wall()), printable(why), entry.traffic()))
+                SessionEnded(
+                    Ending(entry.beginning.id, int(self._wall()), printable(why), entry.traffic())
+                )
             )
 
     def carried(self) -> Iterator[tuple[str, Traffic]]:
