@@ -10,6 +10,7 @@ import yaml
 import l2gate.configuration.departments
 import l2gate.configuration.eap
 import l2gate.configuration.sections
+import l2gate.configuration.state
 from l2gate.configuration import Loaded, load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -21,6 +22,7 @@ BASE: dict[str, dict[str, object]] = {
     "l2tp": {},
     "ppp": {},
     "lockout": {},
+    "state": {"file": "/var/lib/l2gate/state.db"},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -33,6 +35,7 @@ READERS = {
     "l2tp": "read_l2tp",
     "ppp": "read_ppp",
     "lockout": "read_lockout",
+    "state": "read_state",
     "ppp.eap": "read_eap",
     "departments": "_read_department",
     "users": "read",
@@ -59,6 +62,7 @@ def keys_read() -> dict[str, set[str]]:
             l2gate.configuration.sections,
             l2gate.configuration.eap,
             l2gate.configuration.departments,
+            l2gate.configuration.state,
         )
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
         if isinstance(node, ast.FunctionDef)
