@@ -7,7 +7,9 @@ from l2gate.configuration import values
 from l2gate.configuration.files import read_secret_file
 from l2gate.configuration.model import StateSettings
 from l2gate.configuration.section import Expected, Section
+from l2gate.configuration.sections import DEFAULT_NAME
 
+CONNECTION = 'a connection string, such as "host=db.example.com dbname=l2gate"'
 EXAMPLE = "file: /var/lib/l2gate/state.db"
 
 
@@ -27,11 +29,32 @@ def read_state(section: Section, server: str) -> StateSettings | None:
     if secret is not None:
         content = read_secret_file(section, "postgresql_file", secret)
         postgresql = None if content is None else content.decode()
-    if given[:1] != ["file"] and postgresql is not None and find_spec("psycopg") is None:
-        section.error(given[0], "needs psycopg: pip install 'l2gate[postgresql]'")
+    if postgresql is not None:
+        _check(section, given[0], postgresql)
+        if "gateway" not in section and server == DEFAULT_NAME:
+            section.error(
+                None,
+                "gateway is missing, a name that no other server has: two that share one end each "
+                "other's sessions; add it, or 'server.name'",
+            )
     if file is None and postgresql is None:
         return None
     return StateSettings(file, postgresql, gateway, keep)
+
+
+def _check(section: Section, key: str, text: str) -> None:
+    """Note what keeps a connection string from being used; it may hold a password."""
+    if find_spec("psycopg") is None:
+        section.error(key, "needs psycopg: pip install 'l2gate[postgresql]'")
+        return
+    # Only who has a PostgreSQL server waits for its driver.
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(text)
+    except ProgrammingError:
+        section.error(key, f"expected {CONNECTION}: libpq cannot read it")
 
 
 def state_file(text: str) -> Path:
@@ -44,5 +67,5 @@ def state_file(text: str) -> Path:
 def connection(text: str) -> str:
     """Return a connection string of libpq."""
     if "=" not in text and not text.startswith(("postgresql://", "postgres://")):
-        raise Expected('a connection string, such as "host=db.example.com dbname=l2gate"')
+        raise Expected(CONNECTION)
     return text

@@ -191,7 +191,7 @@ class Store:
             refused = self._too_many(transaction, beginning)
             if refused is not None:
                 return refused
-            for former in (beginning.id, beginning.replaces):
+            for former in filter(None, (beginning.id, beginning.replaces)):
                 transaction.run("DELETE FROM leases WHERE session = ?", former)
             taken = transaction.run(
                 "INSERT INTO leases (address, gateway, session, login) VALUES (?, ?, ?, ?) "

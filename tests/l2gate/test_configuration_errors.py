@@ -222,6 +222,11 @@ def test_no_mistake_shows_a_secret(tmp_path: Path) -> None:
         ("{file: /s.db, postgresql: a=b}", "state.postgresql: is given beside file: remove one"),
         ("{file: /s.db, keep: 0}", "state.keep: expected a whole number from 1 to 36500, found"),
         ("{file: /s.db, gateway: a b}", "state.gateway: expected "),
+        (
+            "{postgresql: host=db password=a hunter2, gateway: x}",
+            "state.postgresql: expected a con",
+        ),
+        ("{postgresql: host=db}", "state: gateway is missing, a name that no other server has: "),
         ("{postgresql_file: nowhere}", "state.postgresql_file: "),
         ("{path: /s.db, file: /s.db}", "state: unknown key 'path': known are file, postgresql, "),
     ],
@@ -234,6 +239,6 @@ def test_the_state(tmp_path: Path, state: str, told: str) -> None:
 
 def test_postgresql_without_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("l2gate.configuration.state.find_spec", lambda name: None)
-    assert mistakes(tmp_path, f"state: {{postgresql: host=db}}{REST}") == (
+    assert mistakes(tmp_path, f"state: {{postgresql: host=db, gateway: x}}{REST}") == (
         "l2gate.yaml:1: state.postgresql: needs psycopg: pip install 'l2gate[postgresql]'"
     )

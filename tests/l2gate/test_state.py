@@ -264,9 +264,24 @@ def test_a_crash_at_every_write(tmp_path: Path, at: int) -> None:
         whole_life(Store(CutOff(Sqlite(file), at), "one", reports=True))  # type: ignore[arg-type]
     except CrashError:
         crashed = True
-    assert crashed is (at < 11), "all writes have their turn"
+    assert crashed is (at < 12), "all writes have their turn"
     after = Store(Sqlite(file), "one", reports=True)
     after.recover(NOW + 300)
     assert after.begin(replace(BOB, id="b-1", login="eve")) is None
     found = statuses(after)
     assert found in ([], ["Start", "Stop"], ["Start", "Interim-Update", "Stop"])
+
+
+def test_a_session_that_begins_again_with_another_address(store: Store, database: Database) -> None:
+    """The first answer came too late, or never: nobody knows whether it took place."""
+    limited = replace(BOB, limit=1)
+    assert store.begin(limited) is None
+    assert store.begin(replace(limited, address="172.16.9.3")) is None
+    assert [session.address for session in store.history(HistoryFilter())] == ["172.16.9.3"]
+    two = started(database, "two")
+    assert two.addresses_elsewhere() == ["172.16.9.3"]
+    assert store.addresses_elsewhere() == []
+    assert two.begin(replace(BOB, id="b-1", login="eve")) is None
+    taken = replace(limited, address="172.16.9.2")
+    assert store.begin(taken) == AddressTaken("eve", "two")
+    assert two.addresses_elsewhere() == [], "it has given up the other one"
