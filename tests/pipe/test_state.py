@@ -17,7 +17,7 @@ from l2gate.configuration.model import StateSettings
 from l2gate.control import Request
 from l2gate.events import Noted, SessionBegun
 from l2gate.gateway import Gateway
-from l2gate.state import HistoryFilter, Sqlite, StateError, Store
+from l2gate.state import Beginning, HistoryFilter, Sqlite, StateError, Store
 from l2gate.state.databases import Transaction
 from tests.support.client import ClientState
 from tests.support.lab import Lab, assert_passes_traffic, configuration
@@ -191,6 +191,22 @@ async def test_two_gateways_share_a_pool(shared: PostgresqlServer) -> None:
         await two.keeper.update()
         d = await two.log_in("u4", "198.51.100.5")
         assert d.address == a.address, "what another gateway gave back"
+
+
+@in_loop
+async def test_nobody_walks_through_a_pool_that_others_use(file: StateSettings) -> None:
+    assert file.file is not None
+    async with KeptLab(file) as lab:
+        database = Sqlite(file.file)
+        busy = Store(database, "two")
+        for last in range(2, 102):
+            address = f"172.16.9.{last}"
+            busy.begin(Beginning(address, f"x{last}", "default", address, "", "", WALL))
+        client = await lab.log_in("u0", "198.51.100.1")
+        assert str(client.address) == "172.16.9.102"
+        asked = [e.beginning.address for e in lab.server.events if isinstance(e, SessionBegun)]
+        assert asked == ["172.16.9.2", "172.16.9.102"]
+        database.close()
 
 
 @in_loop
