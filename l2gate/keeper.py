@@ -129,12 +129,14 @@ class Keeper:
         answer: AddressTaken | TooManySessions | StateError | None
         try:
             answer = await asyncio.wait_for(asked, PATIENCE)
-            if isinstance(answer, AddressTaken):
-                await self._learn_of_others()
         except TimeoutError:
             answer = StateError(f"no answer within {PATIENCE:.0f} s")
         except StateError as error:
             answer = error
+        if isinstance(answer, AddressTaken):
+            # Without what others have, one address after the other is tried.
+            with suppress(StateError):
+                await self._learn_of_others()
         if isinstance(answer, StateError) and self._settings.file is not None:
             self._worker.want(partial(self._store.begin, event.beginning))
             answer = None

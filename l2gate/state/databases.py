@@ -14,8 +14,10 @@ BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait for another process that writes the same file, such as a backup."""
 CONNECT_TIMEOUT: Final = 5
 """Seconds; then the operation has failed, and the next one tries to connect again."""
+LOCK_TIMEOUT: Final = 3_000
+"""Milliseconds to wait for what another gateway does with the same user or address."""
 SILENCE: Final = 10_000
-"""Milliseconds until a connection counts as lost whose other end acknowledges nothing."""
+"""Milliseconds until a connection counts as lost whose other end says nothing."""
 
 
 class StateError(Exception):
@@ -135,6 +137,12 @@ class Postgresql:
                     connect_timeout=CONNECT_TIMEOUT,
                     tcp_user_timeout=SILENCE,
                 )
+                # A gateway that has lost its power may not hold up the others by its locks.
+                for setting, value in (
+                    ("lock_timeout", LOCK_TIMEOUT),
+                    ("idle_in_transaction_session_timeout", SILENCE),
+                ):
+                    self._connection.execute(f"SET {setting} = {value}".encode())
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 yield _PostgresqlTransaction(cursor)
         except self._psycopg.Error as error:

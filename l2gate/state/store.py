@@ -14,8 +14,7 @@ removed once a server has it: it is neither lost nor made twice. Every operation
 when nobody knows whether it took place, and then does nothing more.
 
 The address of a session is the key of its lease, so no two sessions can have one, whichever
-gateway they are on. Only the gateway that has a lease ends it; `forget` is for one that is gone
-for ever. Times are in seconds since 1970.
+gateway they are on. Only the gateway that has a lease ends it. Times are in seconds since 1970.
 """
 
 from collections.abc import Iterable, Sequence
@@ -314,25 +313,14 @@ class Store:
                 before,
             )
 
-    def forget(self, gateway: str, now: int) -> int:
-        """End the sessions of a gateway that never comes back; return how many there were."""
-        with self._database.transaction() as transaction:
-            left = self._sessions(transaction, "s.gateway = ? AND s.ended IS NULL", gateway)
-            for session in left:
-                self._end(transaction, Ending(session.id, now, "the gateway is gone"), gateway)
-            transaction.run("DELETE FROM leases WHERE gateway = ?", gateway)
-        return len(left)
-
-    def _end(self, transaction: Transaction, ending: Ending, gateway: str | None = None) -> None:
-        gateway = gateway or self._gateway
-        if gateway == self._gateway:
-            self._carry(transaction, ending.id, ending.traffic, ending.time)
+    def _end(self, transaction: Transaction, ending: Ending) -> None:
+        self._carry(transaction, ending.id, ending.traffic, ending.time)
         ended = transaction.run(
             "UPDATE sessions SET ended = ?, why = ? WHERE id = ? AND gateway = ? AND ended IS NULL",
             ending.time,
             ending.why,
             ending.id,
-            gateway,
+            self._gateway,
         )
         transaction.run("DELETE FROM leases WHERE session = ?", ending.id)
         opened = transaction.rows("SELECT opened FROM sessions WHERE id = ?", ending.id)

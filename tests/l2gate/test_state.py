@@ -1,7 +1,8 @@
 """Leases, sessions and reports that outlive the program, in both databases."""
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from l2gate.state import (
 from l2gate.state.databases import Database, Transaction
 from tests.support.postgresql import PostgresqlServer, running_postgresql
 
+STATE = (Path(__file__).resolve().parents[2] / "docs" / "state.md").read_text()
 NOW = 1_700_000_000
 BOB = Beginning("a-1", "bob", "default", "172.16.9.2", "198.51.100.7", "laptop", NOW)
 SOME = Traffic(5 << 40, 2, 3, 4)
@@ -148,8 +150,12 @@ def test_a_restart_ends_what_was_left_open(store: Store, database: Database) -> 
     assert again.begin(replace(BOB, id="a-3", login="eve")) is None
     joe = replace(BOB, id="a-4", address="172.16.9.4")
     assert again.begin(joe) == AddressTaken("joe", "two"), "of a gateway that runs"
-    assert again.forget("two", NOW) == 1
-    assert again.begin(joe) is None
+    for statement in re.findall(r"^    ((?:UPDATE|DELETE) .*);$", STATE, re.MULTILINE):
+        with database.transaction() as transaction:
+            assert transaction.run(statement.replace("vpn2.example.com", "two")) == 1
+    assert again.begin(joe) is None, "after what docs/state.md says of one that is gone"
+    (gone,) = [session for session in again.history(HistoryFilter()) if session.id == "b-1"]
+    assert gone.ended == NOW
 
 
 def test_addresses_are_remembered(store: Store) -> None:
@@ -285,3 +291,24 @@ def test_a_session_that_begins_again_with_another_address(store: Store, database
     taken = replace(limited, address="172.16.9.2")
     assert store.begin(taken) == AddressTaken("eve", "two")
     assert two.addresses_elsewhere() == [], "it has given up the other one"
+
+
+def test_a_gateway_that_stops_in_the_middle_does_not_hold_up_the_others(
+    postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("l2gate.state.databases.LOCK_TIMEOUT", 20)
+    monkeypatch.setattr("l2gate.state.databases.SILENCE", 200)
+    dead, alive = Postgresql(postgresql.conninfo), Postgresql(postgresql.conninfo)
+    store = Store(alive, "one")
+    store.recover(NOW)
+    with suppress(StateError), dead.transaction() as transaction:
+        transaction.lock(BOB.login)
+        with pytest.raises(StateError, match="lock timeout"):
+            store.begin(BOB)
+        while True:
+            with suppress(StateError):
+                assert store.begin(BOB) is None
+                break
+    store.end(Ending(BOB.id, NOW, "over"))
+    dead.close()
+    alive.close()
