@@ -109,6 +109,7 @@ class StateWorker:
                 self._line.clear()
             else:
                 self._line.appendleft(wanted)
+                self._send_away()
                 await asyncio.sleep(self._retry)
             return
         except Exception as error:
@@ -119,6 +120,14 @@ class StateWorker:
         self._note(None)
         if wanted.answer is not None and not wanted.answer.done():
             wanted.answer.set_result(result)
+
+    def _send_away(self) -> None:
+        """Let nobody wait for an answer behind what is tried again."""
+        waiting = [wanted for wanted in self._line if wanted.answer is not None]
+        if waiting:
+            self._line = deque(wanted for wanted in self._line if wanted.answer is None)
+        for wanted in waiting:
+            self._lose(wanted)
 
     def _lose(self, wanted: "_Wanted[object]") -> None:
         if wanted.answer is None:

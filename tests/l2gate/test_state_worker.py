@@ -1,6 +1,7 @@
 """The thread that asks the database, while that comes and goes."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -90,6 +91,51 @@ def test_what_must_not_be_lost_waits_and_who_asks_does_not(
     asyncio.run(whole())
     assert done == ["kept", "answered"]
     assert caplog.text.count("is not there, trying again") == 1
+
+
+def test_who_asked_while_the_database_went_away_does_not_wait_for_it() -> None:
+    goes_on = threading.Event()
+
+    def fails() -> None:
+        goes_on.wait()
+        if not database.there:
+            raise StateError("not there")
+
+    async def whole() -> None:
+        database.there = False
+        async with StateWorker(database, retry=0.01) as worker:  # type: ignore[arg-type]
+            worker.want(fails)
+            while worker._line:
+                await asyncio.sleep(0)
+            answer = worker.ask(database.operation("asked"))
+            worker.want(database.operation("kept"))
+            goes_on.set()
+            with pytest.raises(StateError):
+                await answer
+            database.there = True
+
+    database = Flaky()
+    asyncio.run(whole())
+    assert done == ["kept"]
+
+
+def test_an_operation_with_a_fault_of_its_own_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fault() -> None:
+        raise ValueError("a value that no database takes")
+
+    async def whole() -> None:
+        database = Flaky()
+        async with StateWorker(database, retry=0.01) as worker:  # type: ignore[arg-type]
+            worker.want(fault)
+            with pytest.raises(StateError, match="no database takes"):
+                await worker.ask(fault)
+            worker.want(database.operation("next"))
+
+    asyncio.run(whole())
+    assert done == ["next"]
+    assert caplog.text.count("an operation on the state failed") == 2
 
 
 def test_the_end_does_not_wait_for_a_database_that_is_away(
