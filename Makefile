@@ -14,12 +14,12 @@ help: ## show this list
 
 setup: .cache/lab/.installed .venv/.installed ## install what running and testing need (apt and pip)
 
-run: .venv/.installed ## write a first configuration to run/ if there is none, and start the server
+run: .cache/.packages .venv/.installed ## write a first configuration to run/ if there is none, and start the server
 	@test -e $(CONFIG) || $(BIN)/l2gate init --config $(CONFIG)
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
 test: setup ## run every test, those with real clients included (root, some 10 minutes)
-	$(SUDO) $(BIN)/pytest
+	$(SUDO) $(BIN)/pytest -m "not soak"
 
 check: .venv/.installed ## the quick check before a commit: style, types and all tests without real clients
 	$(BIN)/ruff check .
@@ -46,6 +46,11 @@ format: .venv/.installed ## put the code into the project's style
 clean: ## remove everything that make has made, but not the configuration in run/
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.cache/.packages:
+	nft --version && $(PYTHON) -m ensurepip --version || $(SUDO) sh -c \
+		'apt-get -qq update && apt-get -qq install --no-install-recommends nftables python3-venv'
+	mkdir -p $(@D) && touch $@
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -28,6 +28,7 @@ from aaa.directory import (
     User,
 )
 from aaa.lockout import Limits, Lock
+from aaa.policy import Allowed, Hours, Policy, Span
 from aaa.service import Aaa
 
 __all__ = [
@@ -36,22 +37,26 @@ __all__ = [
     "Accepted",
     "AddressInUse",
     "AddressRange",
+    "Allowed",
     "ChangeProof",
     "ClientFacts",
     "Decided",
     "Department",
     "Directory",
+    "Hours",
     "Lease",
     "Limits",
     "Lock",
     "MsChapError",
     "NoAddress",
     "PasswordChangeRequested",
+    "Policy",
     "Pool",
     "PoolExhausted",
     "Proof",
     "Reason",
     "Rejected",
     "Revoked",
+    "Span",
     "User",
 ]

@@ -54,6 +54,7 @@ class Reason(Enum):
     METHOD_NOT_POSSIBLE = "the stored secret cannot serve this method"
     DISABLED = "the user is disabled"
     EXPIRED = "the user has expired"
+    OUTSIDE_HOURS = "outside of the hours of the department"
     WRONG_CODE = "wrong one-time code"
     LOCKED = "locked after wrong passwords"
     PASSWORD_EXPIRED = "the password must be changed"
@@ -78,14 +79,15 @@ class Accepted:
     """The peer is `user`.
 
     `reply` are the octets of the success message, as the proof gave them. `replaces` is the
-    session that has lost its place and its address to this one, because the same device came
-    back: it must be closed before the new one opens.
+    session that has lost its place and its address to this one, and `why_replaced` says by
+    what: it must be closed before the new one opens.
     """
 
     user: User
     department: Department
     reply: bytes
     replaces: Hashable | None = None
+    why_replaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)

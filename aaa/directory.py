@@ -10,6 +10,8 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from aaa.policy import Policy
+
 LINK_BITS = 64
 """The length of the prefix of a link whose hosts form their own addresses (RFC 4862)."""
 
@@ -76,6 +78,7 @@ class Department:
     pool6: IPv6Network | None = None
     dns6: tuple[IPv6Address, ...] = ()
     routes6: tuple[IPv6Network, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def gateway6(self) -> IPv6Address | None:
@@ -92,7 +95,7 @@ class User:
     the department's pool; `prefix6` is the same for IPv6. `expires` is the last day on which the
     user may log in, `totp` the secret of the codes that are typed after the password (RFC 6238),
     where there are any. A user who `must_change_password` gets in by a login that does so, or
-    that needs no password.
+    that needs no password. `routes` are the networks behind a user that is a router.
     """
 
     name: str
@@ -105,6 +108,12 @@ class User:
     expires: date | None = None
     prefix6: IPv6Network | None = None
     must_change_password: bool = False
+    routes: tuple[IPv4Network, ...] = ()
+
+    @property
+    def has_one_session(self) -> bool:
+        """Whether what the user has of its own can be of one session only."""
+        return self.address is not None or bool(self.routes)
 
     def time_left(self, now: float) -> float | None:
         """Return the seconds until the user's last day is over, or None if there is no such day.

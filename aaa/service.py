@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
@@ -26,9 +26,13 @@ from aaa.directory import Department, Directory, User, prefix_number
 from aaa.leases import Leases, Prefixes
 from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
+from aaa.policy import Policy
 from wire import LocalError
 
 SET_ONE = "set one by 'l2gate user passwd'"
+
+SAME_DEVICE = "the same device has logged in again"
+HOURS_OVER = "the hours of the department are over"
 
 NOT_CHANGED = "the password was not changed"
 
@@ -54,6 +58,7 @@ class _Place:
     user: str
     department: Department
     client: ClientFacts
+    routes: tuple[IPv4Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,9 @@ class Aaa:
     A new session replaces an older one of the same user whose client is the same in every
     fact: a device that lost power or network comes back before its old session is known to be
     dead, and gets its address again. Where the user's sessions reach the limit
-    (`max_sessions_per_user`, or one for a user with a fixed address), the same host name is
-    enough, since the device may have moved to another network. Any other is refused.
+    (`max_sessions_per_user`, or one for a user with a fixed address or routes), the same host
+    name is enough, since the device may have moved to another network. Any other is refused, or
+    takes the place of the user's oldest session, as the department's policy has it.
     """
 
     def __init__(
@@ -204,10 +210,23 @@ class Aaa:
             self._directory.departments[place.department.name],
         )
 
-    def time_left(self, name: str) -> float | None:
-        """Return the seconds until a user expires, or None if there is no end."""
-        user = self._directory.users.get(name)
-        return None if user is None else user.time_left(self._wall())
+    def time_left(self, name: str) -> tuple[float, str] | None:
+        """Return the seconds until a user must go, and why then, or None if there is no end."""
+        user, department = self._directory.users.get(name), self._directory.department_of(name)
+        now = self._wall()
+        expiry = None if user is None else user.time_left(now)
+        hours = None if department is None else department.policy.hours
+        closing = None if hours is None else hours.time_left(now)
+        ends = ((expiry, "the user has expired"), (closing, HOURS_OVER))
+        return min(((left, why) for left, why in ends if left is not None), default=None)
+
+    def policy(self, session: Hashable) -> Policy:
+        """Return what the department of an accepted session allows now."""
+        place = self._places.get(session)
+        if place is None:
+            return Policy()
+        department = self._directory.departments.get(place.department.name, place.department)
+        return department.policy
 
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address and prefix; the session need not be known."""
@@ -308,6 +327,15 @@ class Aaa:
                 MsChapError.NO_DIALIN_PERMISSION,
                 f"{name!r} was configured until {user.expires}: set a later 'expires', then reload",
             )
+        hours = department.policy.hours
+        if hours is not None and hours.time_left(now) == 0.0:
+            return Rejected(
+                Reason.OUTSIDE_HOURS,
+                "not at this time",
+                MsChapError.RESTRICTED_LOGON_HOURS,
+                f"{name!r} may log in at {hours}: change departments.{department.name}.hours, "
+                "then reload, if that is too short",
+            )
         if isinstance(proof, ChangeProof):
             password = proof.new_password(user.password, user.nt_hash) or ""
             why_not = _why_not_a_password(password)
@@ -329,20 +357,23 @@ class Aaa:
         if place is not None and place.user == user.name:
             return Accepted(user, department, reply)
         others = self._sessions_of.get(user.name, [])
-        limit = department.max_sessions_per_user if user.address is None else 1
+        limit = 1 if user.has_one_session else department.max_sessions_per_user
         full = limit is not None and len(others) >= limit
-        replaced = self._same_device(others, client, moved=full)
+        replaced, why = self._same_device(others, client, moved=full), SAME_DEVICE
         if full and replaced is None:
-            return self._too_many(user, others)
+            if not department.policy.replace_sessions:
+                return self._too_many(user, others)
+            replaced, why = others[0], f"the user has logged in again, from {client.host}"
         self.release(session)
-        self._places[session] = _Place(user.name, department, client)
+        self._places[session] = _Place(user.name, department, client, user.routes)
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
             if self._why_not(replaced, self._places[replaced], self._directory) is None:
                 self._leases.transfer(replaced, session)
                 self._prefixes.transfer(replaced, session)
             self.release(replaced)
-        return Accepted(user, department, reply, replaced)
+            return Accepted(user, department, reply, replaced, why)
+        return Accepted(user, department, reply)
 
     def _same_device(
         self, sessions: list[Hashable], client: ClientFacts, moved: bool
@@ -358,10 +389,11 @@ class Aaa:
 
     def _too_many(self, user: User, sessions: list[Hashable]) -> Rejected:
         hosts = ", ".join(sorted({self._places[session].client.host for session in sessions}))
-        if user.address is None:
+        if not user.has_one_session:
             mend = "disconnect one, or raise max_sessions_per_user of the department"
         else:
-            mend = "a user with a fixed address has one session at a time"
+            own = "a fixed address" if user.address is not None else "routes"
+            mend = f"a user with {own} has one session at a time"
         return Rejected(
             Reason.TOO_MANY_SESSIONS,
             "too many sessions",
@@ -379,10 +411,15 @@ class Aaa:
             return "the user was disabled"
         if user.has_expired(self._wall()):
             return "the user has expired"
+        hours = department.policy.hours
+        if hours is not None and hours.time_left(self._wall()) == 0.0:
+            return HOURS_OVER
         if department.name != place.department.name:
             return f"the user's department is {department.name} now"
         if department.gateway != place.department.gateway:
             return "the department's gateway was changed"
+        if user.routes != place.routes:
+            return "the networks behind the user were changed"
         lease = self._leases.get(session)
         if lease is None:
             return None

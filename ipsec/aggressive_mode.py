@@ -17,6 +17,8 @@ A responder computes Diffie-Hellman when it has message 1, which may bear any so
 is of. An initiator that found NAT sends message 3 to port 4500 (RFC 3947 section 4); it may be
 encrypted and is with us, but not with racoon. Nobody acknowledges it: if it is lost, the
 initiator goes on with Quick Mode, which shows the responder that message 2 is to be sent again.
+Who renews its ISAKMP SA may have no quick mode to do for long: where there is a peer already, the
+responder sends message 2 until it has message 3.
 """
 
 from dataclasses import replace

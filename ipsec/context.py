@@ -8,7 +8,7 @@ RESEND      a request of ours was not answered: it is sent again, or its exchang
 IKE_END     an ISAKMP SA has lived long enough: it is deleted
 IKE_RENEWAL ... soon, and we began it: a new main mode is begun (renewals.py)
 ESP_END     a pair of ESP SAs has lived long enough: it is deleted
-ESP_RENEWAL ... soon, and we began it: a new quick mode is begun
+ESP_RENEWAL ... soon, and whose part it is has not renewed it: a new quick mode is begun
 LIVENESS    a peer may be dead: look whether it sent anything, else ask it (dpd.py)
 KEEPALIVE   our NAT may forget us: send the octet that keeps its mapping (RFC 3948 section 4)
 VOLUME      now and then: renew or end the pairs that have carried all that they may

@@ -64,6 +64,7 @@ class HalfOpen:
         if self._by_first.get(mode.first) is not mode:
             return
         self._context.deadlines.clear((Timer.HALF_OPEN, mode))
+        self._context.answered(mode)
         del self._by_first[mode.first]
         self._by_cookies.pop(mode.cookies, None)
         host = source_of(mode.first[1].host)

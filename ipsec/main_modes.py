@@ -150,7 +150,9 @@ class MainModes:
             self._tell_refusal(mode, mode.path, "message 5 never came", hint, timed_out=True)
 
     def unanswered(self, mode: MainMode) -> None:
-        """Give up a main mode of ours that gets no answer."""
+        """Give up a main mode of ours that gets no answer; a client's has a time of its own."""
+        if not mode.initiator:
+            return
         number = self._forget(mode)
         why = f"no answer to {mode.state.value}" + (f"; {mode.rumour}" if mode.rumour else "")
         self._context.tell(NegotiationFailed(mode.path, number, _stage(mode), why, ""))
@@ -228,7 +230,10 @@ class MainModes:
             self.half_open.went_on(mode, now)
         elif not self.half_open.add(mode, now):
             raise DropError(Drop.NO_ROOM)
-        if answer is not None:
+        aggressive = mode.exchange == ExchangeType.AGGRESSIVE
+        if answer is not None and aggressive and self._peers.is_known(message.path):
+            self._context.request(mode, answer, message.path, now)
+        elif answer is not None:
             self._context.send(answer, message.path)
         if mode.state is State.ESTABLISHED:
             self._tell_lifetime(mode, self._peers.authenticated(mode, None, now))

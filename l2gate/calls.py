@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
-from aaa import Department, Lease
+from aaa import Department, Lease, Policy
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
@@ -13,6 +13,9 @@ from l2tp.events import SessionOpened
 from ppp.events import NetworkOpened
 from ppp.link import Link
 from wire import LocalError
+
+LOOKS = 8
+"""How often in its idle time-out a session is looked at: so late may it end, in parts of that."""
 
 
 class CallState(Enum):
@@ -32,8 +35,10 @@ class Call:
     data plane knows of the call since its network was last opened. `why` and `result` say how
     it ends, in the log and in the CDN, if it is we who end it; `mend` is there if this is no
     usual end. `prefix` is the IPv6 prefix, where there is one, and `is_ipv6_open` says that the
-    peer may use it. `ns` is the next sequence number of data, as long as there is no record that
-    counts them.
+    peer may use it. `routes` are the networks behind the client. `ns` is the next sequence number
+    of data, as long as there is no record that counts them; `heard` how many packets of data had
+    come when that was last looked at. `accepted` is when the login was, `quiet_since` when packets
+    of the user's were last found to have flown, of which there were `traffic` then.
     """
 
     opened: SessionOpened
@@ -51,11 +56,16 @@ class Call:
     department: Department | None = None
     lease: Lease | None = None
     prefix: IPv6Network | None = None
+    routes: tuple[IPv4Network, ...] = ()
     is_ipv6_open: bool = False
     record: SessionRecord | None = None
     ns: int = 0
+    heard: int = 0
     why: str = ""
     mend: Mend | None = None
+    accepted: float = 0.0
+    quiet_since: float = 0.0
+    traffic: int = 0
     result: CallResult = CallResult.LOSS_OF_CARRIER
 
     @property
@@ -67,6 +77,19 @@ class Call:
     def is_open(self) -> bool:
         """Whether the network is open: IPv4 flows."""
         return self.state is CallState.OPEN
+
+    def has_sent(self) -> bool:
+        """Say whether the client has sent data since this was last asked."""
+        before, self.heard = self.heard, self.record.packets_in if self.record else 0
+        return self.heard > before
+
+    def quiet(self, now: float) -> float:
+        """Return for how many seconds no packet of the user's has flown, as far as was looked."""
+        record = self.record
+        traffic = 0 if record is None else record.packets_in + record.packets_out
+        if traffic != self.traffic:
+            self.traffic, self.quiet_since = traffic, now
+        return now - self.quiet_since
 
     def next_ns(self) -> int | None:
         """Return and use up a sequence number, or None if the peer demanded none."""
@@ -92,6 +115,7 @@ class Call:
             address=int(self.lease.address),
             gateway=int(network.local),
             mtu=min(network.mtu, mtu),
+            routes=self.routes,
             sequencing=self.opened.sequencing,
             ns=(old or self).ns,
             packets_in=old.packets_in if old else 0,
@@ -99,3 +123,16 @@ class Call:
             packets_out=old.packets_out if old else 0,
             octets_out=old.octets_out if old else 0,
         )
+
+
+def time_left(call: Call, policy: Policy, now: float) -> list[tuple[float, str]]:
+    """Return in how many seconds a policy ends a call, or may do so, and why."""
+    ends = []
+    if policy.session_timeout is not None:
+        left = call.accepted + policy.session_timeout - now
+        ends.append((left, f"the session has lasted {policy.session_timeout:.0f} s"))
+    if policy.idle_timeout is not None:
+        left = policy.idle_timeout - call.quiet(now)
+        next_look = min(left, policy.idle_timeout / LOOKS)
+        ends.append((next_look, f"no traffic for {policy.idle_timeout:.0f} s"))
+    return ends

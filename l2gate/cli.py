@@ -83,6 +83,7 @@ def serve(options: argparse.Namespace) -> None:
     """Run the server until it is told to stop."""
     # Only this command needs the sockets, the device and the cryptography behind them.
     from l2gate import server
+    from l2gate.firewall import FirewallError
     from l2gate.network import NetworkError
     from l2gate.sockets import ListenError
     from l2gate.tun import TunError
@@ -93,7 +94,7 @@ def serve(options: argparse.Namespace) -> None:
     )
     try:
         asyncio.run(server.serve(options.config))
-    except (ListenError, NetworkError, TunError) as error:
+    except (FirewallError, ListenError, NetworkError, TunError) as error:
         raise Failed(str(error)) from error
 
 

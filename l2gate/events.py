@@ -83,10 +83,15 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class RouteAdded:
-    """A client has become reachable through the TUN; `gateway` is our own address for it."""
+    """A client has become reachable through the TUN; `gateway` is our own address for it.
+
+    With `proxy_arp` it is in a network of the machine's own, whose hosts ask for it by ARP.
+    """
 
     network: IPv4Network | IPv6Network
     gateway: IPv4Address | IPv6Address
+    department: str
+    proxy_arp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class RouteRemoved:
     """A client is no longer reachable."""
 
     network: IPv4Network | IPv6Network
+    department: str
 
 
 @dataclass(frozen=True, slots=True)

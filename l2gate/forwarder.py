@@ -43,6 +43,7 @@ class Drop(Enum):
     NO_SA = "the peer has no outbound SA"
     SEQUENCE_EXHAUSTED = "the outbound SA has used all its sequence numbers"
     TOO_BIG = "larger than the session's MTU, and not to be fragmented"
+    OVER_RATE = "more than the session's rate"
 
 
 class Upcalls(Protocol):
@@ -248,6 +249,8 @@ class Forwarder:
             self.drops[Drop.SPOOFED] += 1
         elif destination == prefix:
             self.drops[Drop.NOT_LEAVING] += 1
+        elif session.up is not None and not session.up.admits(total, self._tables.now):
+            self.drops[Drop.OVER_RATE] += 1
         else:
             if next_header == _TCP and (total < _HEADERS6 or packet[_TCP_FLAGS6] & _SYN):
                 packet = inner6.clamp_mss(packet, session.mtu - _HEADERS6)
@@ -277,6 +280,8 @@ class Forwarder:
             destination == session.gateway and inner.is_udp_for(packet, SERVER_PORT)
         ):
             self._hand_up(session.peer, session.port, datagram, length)
+        elif session.up is not None and not session.up.admits(total, self._tables.now):
+            self.drops[Drop.OVER_RATE] += 1
         else:
             if protocol == _TCP and (
                 version != _IPV4_WITHOUT_OPTIONS or total < _HEADERS or packet[_TCP_FLAGS] & _SYN
@@ -357,6 +362,9 @@ class Forwarder:
     def _send_packet(self, session: SessionRecord, packet: Octets, protocol: int) -> None:
         """Send an IP packet in a PPP frame, whose header `protocol` is."""
         length = len(packet)
+        if session.down is not None and not session.down.admits(length, self._tables.now):
+            self.drops[Drop.OVER_RATE] += 1
+            return
         tunnel_id, session_id = session.peer_tunnel_id, session.peer_session_id
         if session.sequencing:
             ns = session.ns

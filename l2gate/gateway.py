@@ -109,13 +109,12 @@ class Gateway:
         self._deadlines: Deadlines[tuple[Due, int]] = Deadlines()
         self._refusals = LineLimit()
         self.stopping = False
-        self._now = 0.0
 
     # From outside
 
     def receive_udp(self, data: Octets, path: Path, now: float) -> None:
         """Take one UDP payload of port 500 or 4500; call `settle` after a batch of them."""
-        self._now = now
+        self.tables.now = now
         kind = classify(data, path.local.port)
         if kind is Kind.ESP:
             self.forwarder.receive_esp(data, path)
@@ -124,16 +123,16 @@ class Gateway:
 
     def receive_esp(self, packet: Octets, path: Path, now: float) -> None:
         """Take one ESP packet of IP protocol 50; the ports of `path` are 0."""
-        self._now = now
+        self.tables.now = now
         self.forwarder.receive_esp(packet, path)
 
     def receive_inner(self, packet: Octets) -> None:
-        """Take one IP packet that the kernel routed to the TUN device."""
+        """Take one IP packet that the kernel routed to the TUN device, at `tables.now`."""
         self.forwarder.receive_inner(packet)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`, and settle."""
-        self._now = now
+        self.tables.now = now
         self.ike.handle_timeout(now)
         self.lns.handle_timeout(now)
         self.calls.handle_timeout(now)
@@ -236,18 +235,18 @@ class Gateway:
 
     def receive_l2tp(self, peer: PeerRecord, port: int, payload: bytes) -> None:
         """Take an L2TP message that came out of an SA of `peer`."""
-        self.lns.receive(payload, Flow(peer.peer, port), self._now)
+        self.lns.receive(payload, Flow(peer.peer, port), self.tables.now)
 
     def path_moved(self, spi: int, path: Path) -> None:
         """Let IKE follow a peer whose NAT mapping has changed."""
-        self.ike.packet_authenticated(spi, path, self._now)
+        self.ike.packet_authenticated(spi, path, self.tables.now)
 
     def sa_used(self, spi: int) -> None:
         """Take the first packet on an SA as the peer's word that it has the pair."""
         record = self.tables.sas.get(spi)
         if record is not None:
             self.attempts.of(record.peer.peer).esp = True
-            self.ike.packet_authenticated(spi, record.peer.path, self._now)
+            self.ike.packet_authenticated(spi, record.peer.path, self.tables.now)
 
     # Between the cores
 

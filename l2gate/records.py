@@ -15,6 +15,13 @@ from ipaddress import IPv4Network
 
 from ipsec.esp import InboundSa, OutboundSa
 from ipsec.path import Path
+from wire.tokenbucket import TokenBucket
+
+BURST = 0.1
+"""Seconds at its full rate that a session which has rested may send or receive at once."""
+
+LEAST_BURST = 65536
+"""Octets; a packet of the largest size must pass at any rate."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +60,7 @@ class SessionRecord:
     `ns` is the next one to send.
     `prefix` is the upper half of all IPv6 addresses that the peer may have, as a number, or None
     where there is no IPv6 (any more); `gateway6` is what we send ICMPv6 errors from.
+    `up` and `down` are there where what comes from the peer or goes to it is limited.
     """
 
     peer: PeerRecord
@@ -69,11 +77,17 @@ class SessionRecord:
     ns: int = 0
     prefix: int | None = None
     gateway6: int = 0
+    up: TokenBucket | None = None
+    down: TokenBucket | None = None
     packets_in: int = 0
     octets_in: int = 0
     packets_out: int = 0
     octets_out: int = 0
     spoofed: int = 0
+
+    def limit(self, up: int | None, down: int | None) -> None:
+        """Limit to so many bits a second; a limit that is there already goes on."""
+        self.up, self.down = _limited(self.up, up), _limited(self.down, down)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +97,7 @@ class Tables:
     `sas` by SPI, `sessions` by `tunnel_id << 16 | session_id`, `addresses` by inner IPv4
     address as a number, `routes` by prefix length and network number, longest prefix first,
     `prefixes` by the upper half of an inner IPv6 address as a number.
+    `now` is when the packets came that are being passed on.
     The dicts stay the same objects for good. Bounded by the gateway's limits on peers and
     sessions.
     """
@@ -92,6 +107,7 @@ class Tables:
     addresses: dict[int, SessionRecord] = field(default_factory=dict)
     routes: dict[int, dict[int, SessionRecord]] = field(default_factory=dict)
     prefixes: dict[int, SessionRecord] = field(default_factory=dict)
+    now: float = 0.0
 
     def add_session(self, session: SessionRecord) -> None:
         """Let packets find the session; an older one with its address or routes loses them."""
@@ -147,3 +163,9 @@ class Tables:
     def _forget(table: dict[int, SessionRecord], key: int, session: SessionRecord) -> None:
         if table.get(key) is session:
             del table[key]
+
+
+def _limited(bucket: TokenBucket | None, rate: int | None) -> TokenBucket | None:
+    if rate is None or (bucket is not None and bucket.rate == rate):
+        return None if rate is None else bucket
+    return TokenBucket(rate, max(LEAST_BURST, rate / 8 * BURST))

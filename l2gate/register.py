@@ -112,7 +112,7 @@ class Register:
             client=str(call.peer.record.path.peer),
             host_name=printable(call.host_name),
             time=int(self._wall()),
-            limit=department.max_sessions_per_user if user.address is None else 1,
+            limit=1 if user.has_one_session else department.max_sessions_per_user,
             replaces=None if replaced is None else replaced.beginning.id,
         )
 

@@ -34,6 +34,7 @@ from l2gate.events import (
     ShutdownFinished,
     Stage,
 )
+from l2gate.firewall import Firewall, Zone, remove_leftover
 from l2gate.gateway import Gateway
 from l2gate.keeper import Keeper, open_database
 from l2gate.network import Address, Network, NetworkAddress, own_networks
@@ -49,8 +50,8 @@ _log = logging.getLogger("l2gate")
 async def serve(path: Path) -> None:
     """Serve the configuration file `path` until SIGTERM or SIGINT.
 
-    Raises ConfigurationError, ListenError, TunError, NetworkError or ControlError, whose texts
-    are for the admin, if the server cannot start.
+    Raises ConfigurationError, ListenError, TunError, NetworkError, FirewallError or ControlError,
+    whose texts are for the admin, if the server cannot start.
     """
     loaded = load(path, await own_networks())
     for warning in loaded.warnings:
@@ -71,6 +72,7 @@ class Server:
         self._sockets: Sockets
         self._tun: Tun
         self._network: Network
+        self._firewall: Firewall | None = None
         self._reloader: Reloader
         self._captures: Captures
         self._reloading: asyncio.Task[None] | None = None
@@ -97,11 +99,20 @@ class Server:
         try:
             self._tun = Tun(settings.tun)
             try:
-                await self._run_with_device()
+                await self._run_with_firewall()
             finally:
                 self._tun.close()
         finally:
             self._sockets.close()
+
+    async def _run_with_firewall(self) -> None:
+        if not self._configuration.server.firewall:
+            await remove_leftover()
+            await self._run_with_device()
+            return
+        async with Firewall() as self._firewall:
+            await self._firewall.bring_up(self._zones(), [self._tun.name])
+            await self._run_with_device()
 
     async def _run_with_device(self) -> None:
         settings = self._configuration.server
@@ -184,6 +195,9 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _zones(self) -> list[Zone]:
+        return [Zone.of(each) for each in self._configuration.directory.departments.values()]
+
     def _gateways(self) -> list[Address]:
         departments = self._configuration.directory.departments.values()
         gateways: set[Address] = {department.gateway for department in departments}
@@ -197,7 +211,9 @@ class Server:
             for part in department.pool.ranges
             for network in summarize_address_range(part.first, part.last)
         ]
-        return pools + [d.pool6 for d in departments if d.pool6 is not None]
+        pools += [d.pool6 for d in departments if d.pool6 is not None]
+        users = self._configuration.directory.users.values()
+        return pools + [network for user in users for network in user.routes]
 
     # What comes in
 
@@ -213,6 +229,7 @@ class Server:
         self.flush()
 
     def _on_tun(self) -> None:
+        self._gateway.tables.now = self._loop.time()
         for batch in batches(self._tun.receive):
             for packet in batch:
                 self._gateway.receive_inner(packet)
@@ -247,9 +264,13 @@ class Server:
                 case Noted():
                     self._tell(event)
                 case RouteAdded():
-                    self._network.add_route(event.network, event.gateway)
+                    self._network.add_route(event.network, event.gateway, event.proxy_arp)
+                    if self._firewall is not None:
+                        self._firewall.add(event.department, event.network)
                 case RouteRemoved():
                     self._network.remove_route(event.network)
+                    if self._firewall is not None:
+                        self._firewall.remove(event.department, event.network)
                 case PasswordChangeRequested():
                     change = asyncio.create_task(self._change_password(event))
                     self._changes.add(change)
@@ -311,6 +332,8 @@ class Server:
         self._configuration = configuration
         self._network.set_gateways(self._gateways())
         self._network.set_pools(self._pools())
+        if self._firewall is not None:
+            self._firewall.replace(self._zones(), [self._tun.name])
 
     # What it says
 

@@ -26,7 +26,7 @@ from aaa import (
 from aaa.directory import prefix_number
 from l2gate import events, mending
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState
+from l2gate.calls import Call, CallState, time_left
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
@@ -195,23 +195,37 @@ class Switchboard:
         for session in self._asking.take_due(now):
             self._ask(self._calls[session], self._asked.pop(session))
         for session in self._deadlines.take_due(now):
-            self._calls[session].link.handle_timeout(now)
+            call = self._calls[session]
+            if call.has_sent():
+                call.link.peer_is_alive()
+            call.link.handle_timeout(now)
             self._touched.add(session)
 
     def watch(self, now: float) -> None:
-        """Take it that users may expire at another time than before."""
+        """Take it that other things are allowed than before, and for other times."""
         for call in self:
             self._watch(call, now)
+            self._limit(call)
+
+    def _limit(self, call: Call) -> None:
+        if call.record is not None:
+            policy = self._aaa.policy(call.session)
+            call.record.limit(policy.rate_up, policy.rate_down)
 
     def _watch(self, call: Call, now: float) -> None:
-        """End a call whose user has expired, or look again when that is so."""
-        left = self._aaa.time_left(call.user)
+        """End a call whose time is over, or look again when it may be."""
+        if not call.user:
+            return
+        ends = time_left(call, self._aaa.policy(call.session), now)
+        if (known := self._aaa.time_left(call.user)) is not None:
+            ends.append(known)
+        left, why = min(ends, default=(None, ""))
         if left is None:
             self._expiring.clear(call.session)
         elif left > 0:
             self._expiring.set(call.session, now + left)
         else:
-            self.terminate(call, "the user has expired", now)
+            self.terminate(call, why, now)
 
     # What the links say
 
@@ -323,7 +337,7 @@ class Switchboard:
         replaced = self._calls.get(accepted.replaces)
         if replaced is not None:
             self._close_network(replaced, now)
-            self.drop(replaced, "the same device has logged in again", now)
+            self.drop(replaced, accepted.why_replaced, now)
         self._lease(call, request, accepted, self._aaa.lease, now)
 
     def _lease(
@@ -377,7 +391,8 @@ class Switchboard:
         self, call: Call, request: int, accepted: Accepted, lease: Lease, now: float
     ) -> None:
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
-        call.prefix = self._lease_prefix(call)
+        call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
+        call.accepted = call.quiet_since = now
         self._watch(call, now)
         department, address = accepted.department.name, str(lease.address)
         self._note(
@@ -394,7 +409,7 @@ class Switchboard:
 
     def _lease_prefix(self, call: Call) -> IPv6Network | None:
         """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
-        if self._mtu < MINIMUM_MTU:
+        if self._mtu_of(call) < MINIMUM_MTU:
             return None
         try:
             return self._aaa.lease_prefix(call.session)
@@ -402,21 +417,31 @@ class Switchboard:
             self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
             return None
 
+    def _mtu_of(self, call: Call) -> int:
+        mtu = self._aaa.policy(call.session).mtu
+        return self._mtu if mtu is None else min(mtu, self._mtu)
+
     def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, _within(call.peer, self._mtu))
+        call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
+        self._limit(call)
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
         if self.register is not None:
             self.register.opened(call)
-        self._tell(RouteAdded(IPv4Network(call.lease.address), call.department.gateway))
+        address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
+        proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
+        self._tell(RouteAdded(IPv4Network(address), gateway, zone, proxy_arp))
+        for network in call.routes:
+            self._tell(RouteAdded(network, gateway, zone))
+        behind = "".join(f", {network} behind it" for network in call.routes)
         self._note(
             call,
             Stage.SESSION,
             f"open, address {call.lease.address} of department {call.department.name}, "
-            f"MTU {call.record.mtu}, logged in by {call.method}",
+            f"MTU {call.record.mtu}, logged in by {call.method}{behind}",
             happening=Happening.SESSION_OPENED,
             address=str(call.lease.address),
             department=call.department.name,
@@ -431,19 +456,21 @@ class Switchboard:
             return
         number = prefix_number(call.prefix.network_address)
         self._tables.add_prefix(call.record, number, int(gateway6))
-        self._tell(RouteAdded(call.prefix, gateway6))
+        self._tell(RouteAdded(call.prefix, gateway6, _zone(call)))
         self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
 
     def _close_ipv6(self, call: Call) -> None:
         if call.record is not None and call.record.prefix is not None and call.prefix is not None:
             self._tables.remove_prefix(call.record)
-            self._tell(RouteRemoved(call.prefix))
+            self._tell(RouteRemoved(call.prefix, _zone(call)))
 
     def _close_network(self, call: Call, now: float) -> None:
         if call.record is not None and call.state is CallState.OPEN:
             self._close_ipv6(call)
             self._tables.remove_session(call.record)
-            self._tell(RouteRemoved(IPv4Network(IPv4Address(call.record.address))))
+            address = IPv4Network(IPv4Address(call.record.address))
+            for network in (address, *call.record.routes):
+                self._tell(RouteRemoved(network, _zone(call)))
             call.state = CallState.NEGOTIATING
             self._opening.set(call.session, now + OPENING)
 
@@ -473,6 +500,11 @@ class Switchboard:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
         self._tell(call.attempt.noted(stage, text, mend, call.session, user, happening, **facts))
+
+
+def _zone(call: Call) -> str:
+    """Return the department that a call was accepted in."""
+    return call.department.name if call.department is not None else ""
 
 
 def _facts(call: Call) -> ClientFacts:

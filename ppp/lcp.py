@@ -214,6 +214,10 @@ class Lcp(Automaton):
         self._echo_deadline = None
         super().this_layer_down(now)
 
+    def peer_is_alive(self) -> None:
+        """Take it that the peer is alive, whatever became of its Echo-Replies."""
+        self._unanswered = 0
+
     def next_timeout(self) -> float | None:
         """Return the earlier of the two timers; they never run at once."""
         return self._echo_deadline if self.deadline is None else self.deadline

@@ -141,6 +141,10 @@ class Link:
         except DecodeError:
             self.malformed += 1
 
+    def peer_is_alive(self) -> None:
+        """Take it that the peer is alive: its data, which does not come here, shows it."""
+        self._lcp.peer_is_alive()
+
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         if self._authentication_deadline is not None and now >= self._authentication_deadline:

@@ -9,7 +9,9 @@ from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
 from aaa.credentials import why_impossible
 from aaa.directory import suffix_of
 from l2gate.configuration import ipv6, values
+from l2gate.configuration.behind import NetworksBehind
 from l2gate.configuration.ipv6 import AnyNetwork, PrefixPlan
+from l2gate.configuration.policy import read_policy
 from l2gate.configuration.problems import Place
 from l2gate.configuration.section import Expected, Section
 from ppp import Assignment, dhcp
@@ -22,6 +24,7 @@ SHUT_OUT = "can never log in"
 
 MAX_DNS = 2
 MAX_WINS = 2
+MAX_USER_ROUTES = 64
 """RFC 1877 has a primary and a secondary server of each kind; as many of IPv6 may be beside."""
 
 
@@ -72,6 +75,7 @@ def _read_department(name: str, section: Section) -> Entry:
     routes = section.take_all("routes", values.any_network)
     search_domains = section.take_all("search_domains", values.domain_name)
     pool6 = section.take("pool6", ipv6.pool, None)
+    policy = read_policy(section, dns)
     section.finish()
     told = ipv6.tell_apart(section, dns, routes, pool6, search_domains)
     for servers in (told.dns, told.dns6):
@@ -108,6 +112,7 @@ def _read_department(name: str, section: Section) -> Entry:
         pool6,
         told.dns6,
         told.routes6,
+        policy,
     )
     return Entry(section, name, domains, department)
 
@@ -170,11 +175,20 @@ class AddressPlan:
             for network in own_networks:
                 if isinstance(network, IPv6Network):
                     continue
-                if part.first <= network[-1] and network[0] <= part.last:
-                    entry.section.error(
-                        "pool",
-                        f"{part} overlaps {network}, a network of this server: choose another",
+                if network[-1] < part.first or part.last < network[0]:
+                    continue
+                proxied = entry.department is not None and entry.department.policy.proxy_arp
+                if not proxied:
+                    why = "choose another, or add 'proxy_arp: true'"
+                elif network[0] < part.first and part.last < network[-1]:
+                    continue
+                else:
+                    why = (
+                        "with proxy_arp it must be within that, without its first and last address"
                     )
+                entry.section.error(
+                    "pool", f"{part} overlaps {network}, a network of this server: {why}"
+                )
 
     def pool_of(self, address: IPv4Address) -> Entry | None:
         """Return the department whose pool has an address, or None."""
@@ -228,6 +242,9 @@ class _UserReader:
         self._places: dict[str, Place] = {}
         self._addresses: dict[IPv4Address | IPv6Network, str] = {}
         self._plan = plan
+        self._behind = NetworksBehind(
+            (entry.department for entry in entries if entry.department is not None), own_networks
+        )
         self._own_networks = own_networks
         self._departments: dict[str | None, str] = {
             domain: entry.name for entry in reversed(entries) for domain in entry.domains
@@ -247,6 +264,7 @@ class _UserReader:
         totp = section.take("totp", values.totp, None)
         prefix6 = section.take("prefix6", ipv6.prefix, None)
         must_change_password = section.take("must_change_password", values.switch, False)
+        routes = section.take_all("routes", values.network, at_most=MAX_USER_ROUTES)
         section.finish()
         given = [kind for kind in CREDENTIALS if kind in section]
         for kind in given[1:]:
@@ -270,6 +288,7 @@ class _UserReader:
             self._note_no_department(section, suffix)
         else:
             self._check_fixed(section, name, address, prefix6, department)
+        self._behind.check(section, name, routes, address)
         user = User(
             name,
             password,
@@ -281,6 +300,7 @@ class _UserReader:
             expires,
             prefix6,
             must_change_password,
+            routes,
         )
         self._warn_if_shut_out(section, user)
         return user

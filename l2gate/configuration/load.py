@@ -12,6 +12,7 @@ from l2gate.configuration.departments import AddressPlan, Entry, read_department
 from l2gate.configuration.files import read_yaml, without_collector
 from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
+from l2gate.configuration.policy import check_firewall
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
@@ -73,6 +74,8 @@ def _load(
     is_kept = any("state" in file for file in files)
     state = read_state(_only(files, "state"), server.name) if is_kept else None
     entries = read_departments(files)
+    for entry in entries:
+        check_firewall(entry.section, server.firewall)
     plan = AddressPlan(entries)
     plan.check(own_networks)
     users = read_users(files, entries, plan, own_networks, ppp.proofs)
@@ -130,11 +133,18 @@ def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) 
 
 def _warn_of_small_links(entries: Iterable[Entry], ppp: PppSettings) -> None:
     for entry in entries:
-        if "pool6" in entry.section and min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
+        mtu = entry.department.policy.mtu if entry.department is not None else None
+        if mtu is not None and mtu > ppp.mtu:
+            entry.section.warn("mtu", f"has no effect: ppp.mtu is {ppp.mtu}")
+        if "pool6" not in entry.section:
+            continue
+        if min(ppp.mru, ppp.mtu) < MINIMUM_MTU:
             entry.section.warn(
                 "pool6",
                 f"clients get no IPv6, which needs ppp.mru and ppp.mtu of {MINIMUM_MTU} at least",
             )
+        elif mtu is not None and mtu < MINIMUM_MTU:
+            entry.section.warn("mtu", f"clients get no IPv6, which needs {MINIMUM_MTU} at least")
 
 
 def _in_order(problems: Iterable[Problem], files: Sequence[Section]) -> list[Problem]:

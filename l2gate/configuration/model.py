@@ -54,7 +54,7 @@ class ServerSettings:
     """Names and places of the server itself.
 
     `tun` is the name of the TUN device. `event_log` is where events are appended to: a file, or
-    "-" for standard output, or None for nowhere.
+    "-" for standard output, or None for nowhere. `firewall` keeps the departments apart.
     """
 
     name: str
@@ -63,6 +63,7 @@ class ServerSettings:
     control_socket: Path
     max_sessions: int
     event_log: Path | None = None
+    firewall: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,11 +102,15 @@ class Section:
             self.error(key, f"expected at most {at_most} values, found {len(values)}")
         return tuple(value for value in values if value is not None)
 
+    def is_empty(self, key: str) -> bool:
+        """Say whether the value of `key` is a list without values."""
+        return key in self._pairs and _empty(self._pairs[key][1])
+
     def require_all(self, key: str, parse: Parse[Value], example: str) -> tuple[Value, ...]:
         """Return the values of a list that must be there, and notes where there are none."""
         if key not in self._pairs:
             self.error(None, f"{key} is missing: add for example '{key}: {example}'")
-        elif _empty(self._pairs[key][1]):
+        elif self.is_empty(key):
             self.error(key, f"is empty: write for example '{key}: {example}'")
         return self.take_all(key, parse)
 

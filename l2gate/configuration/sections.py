@@ -44,6 +44,7 @@ def read_server(section: Section) -> ServerSettings:
         control_socket=section.take("control_socket", values.socket_path, CONTROL_SOCKET),
         max_sessions=section.take("max_sessions", values.number(1, 32768), 4096),
         event_log=section.take("event_log", values.log_file, None),
+        firewall=section.take("firewall", values.switch, True),
     )
     section.finish()
     if len(set(settings.listen)) < len(settings.listen):

@@ -48,7 +48,7 @@ def assert_unharmed(day: Day, most_pairs: int = 3) -> None:
     assert day.words(client) == day.talk, "PPP and L2TP have noticed"
     assert day.new_lines() == []
     assert len(server.gateway.tables.addresses) == 1
-    assert len(server.noted("authenticated as")) == day.logins
+    assert 1 <= len(server.noted("authenticated as")) <= day.logins, "INITIAL-CONTACT may be lost"
     assert server.gateway.forwarder.drops[Drop.NO_SA] == 0
     assert day.sent_up - day.came_up == day.lost(up=True)
     assert day.sent_down - day.came_down == day.lost(up=False) + day.late

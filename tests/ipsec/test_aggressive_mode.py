@@ -166,6 +166,48 @@ def test_messages_that_get_lost_are_asked_for_again() -> None:
         pair.establish(120.0)
 
 
+def test_a_renewal_does_not_wait_for_quick_mode_when_message_3_is_lost() -> None:
+    pair = Pair(member(), on())
+    pair.establish()
+    came: list[bytes] = []
+
+    def lose_second(data: bytes) -> bytes:
+        came.append(data)
+        return b"" if len(came) == 2 else data
+
+    pair.server.corrupt = lose_second
+    pair.client.ike.rekey_ike(1, pair.simulation.now)
+    pair.simulation.run(20.0)
+    assert [data[18] for data in came[:3]] == [ExchangeType.AGGRESSIVE] * 3
+    assert came[1] == came[2]
+    assert pair.server.ike.snapshot().half_open == 0
+    (server,) = pair.server.ike._peers.by_id.values()
+    (client,) = pair.client.ike._peers.by_id.values()
+    assert server.isakmp_sas[-1].cookies == client.isakmp_sas[-1].cookies
+    assert not pair.server.ike._context.requests, "nothing is sent any more"
+
+
+def test_a_stranger_is_not_sent_message_2_again_unasked() -> None:
+    caller = caller_of()
+    assert len(caller.send(caller.first())) == 1
+    assert not caller.ike._context.requests
+
+
+def test_a_renewal_without_message_3_ends_in_silence() -> None:
+    caller = caller_of()
+    caller.send(third_of(caller))
+    again = caller_of(caller.ike, seed=2)
+    again.send(again.first())
+    sent = 0
+    for _ in range(60):
+        again.now += 1
+        again.ike.handle_timeout(again.now)
+        sent += len([data for data in again.answers() if data[18] == ExchangeType.AGGRESSIVE])
+    assert sent == 4
+    assert not again.ike._context.requests
+    assert again.ike.snapshot().half_open == 0
+
+
 def test_initial_contact_in_message_3_closes_the_old_peer() -> None:
     ike = server()
     first = caller_of(ike)

@@ -9,6 +9,7 @@ import yaml
 
 import l2gate.configuration.departments
 import l2gate.configuration.eap
+import l2gate.configuration.policy
 import l2gate.configuration.sections
 import l2gate.configuration.state
 from l2gate.configuration import Loaded, load
@@ -37,7 +38,9 @@ READERS = {
     "lockout": "read_lockout",
     "state": "read_state",
     "ppp.eap": "read_eap",
-    "departments": "_read_department",
+    "departments": "_read_department read_policy",
+    "departments.rate": "_read_rate",
+    "departments.allow": "_read_allowed",
     "users": "read",
 }
 
@@ -63,11 +66,15 @@ def keys_read() -> dict[str, set[str]]:
             l2gate.configuration.eap,
             l2gate.configuration.departments,
             l2gate.configuration.state,
+            l2gate.configuration.policy,
         )
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
         if isinstance(node, ast.FunctionDef)
     }
-    return {section: set(_keys(functions[name])) for section, name in READERS.items()}
+    return {
+        section: {key for name in names.split() for key in _keys(functions[name])}
+        for section, names in READERS.items()
+    }
 
 
 def _keys(function: ast.FunctionDef) -> list[str]:

@@ -44,6 +44,7 @@ def lan() -> Iterator[Namespace]:
             run("ip link set host up")
             run("ip route add default via 2001:db8:9::1")
         assert "inside" in run("ip link show"), "not in the server's namespace"
+        run(f"ping -6 -q -c 1 -w 10 {HOST}")  # until the two have found each other
         yield host
 
 

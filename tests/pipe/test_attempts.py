@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from cryptography.x509 import Certificate
 
-from aaa import Directory, User
+from aaa import Directory, Hours, Policy, Span, User
 from ipsec.algorithms import EspAlgorithms
 from ipsec.config import IkeConfig, PresharedKey
 from ipsec.constants import (
@@ -147,6 +147,18 @@ def with_bob(directory: Directory, **settings: object) -> Directory:
     return replace(directory, users={**directory.users, NAME: bob})
 
 
+def only_on_mondays(directory: Directory) -> Directory:
+    hours = Hours((Span((0,), 8 * 60, 18 * 60),))
+    sales = replace(directory.departments["sales"], policy=Policy(hours=hours))
+    departments = {**directory.departments, "sales": sales}
+    return with_bob(replace(directory, departments=departments))
+
+
+def on_a_thursday(lab: Lab) -> None:
+    """Or a Wednesday, where the Thursday has not come yet."""
+    lab.server.gateway.aaa._wall = lambda: 0.0
+
+
 def one_session_each(directory: Directory) -> Directory:
     sales = replace(directory.departments["sales"], max_sessions_per_user=1)
     return with_bob(replace(directory, departments={**directory.departments, "sales": sales}))
@@ -263,6 +275,7 @@ MISTAKES = {
     "the suffix is missing": Mistake(name="bob"),
     "the user is disabled": Mistake(directory=lambda d: with_bob(d, disabled=True)),
     "the user has expired": Mistake(directory=lambda d: with_bob(d, expires=date(2020, 12, 31))),
+    "the login is outside of the hours": Mistake(directory=only_on_mondays, around=on_a_thursday),
     "the one-time code is missing": Mistake(directory=lambda d: with_bob(d, totp=bytes(20))),
     "the user has too many sessions": Mistake(directory=one_session_each, before=NAME),
     "the pool is full": Mistake(name="u1@tiny.example.com", before="u2@tiny.example.com"),

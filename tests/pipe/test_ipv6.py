@@ -84,7 +84,7 @@ def test_a_client_forms_its_address_and_passes_traffic() -> None:
     assert IPv6Address(address_of(client)) in IPv6Network("2001:db8:1:1::/64")
     assert_passes_ipv6(lab, client)
     assert_passes_traffic(lab, client)
-    assert RouteAdded(IPv6Network("2001:db8:1:1::/64"), GATEWAY) in lab.server.events
+    assert RouteAdded(IPv6Network("2001:db8:1:1::/64"), GATEWAY, "default") in lab.server.events
     assert lab.server.noted("IPv6 open, prefix 2001:db8:1:1::/64")
 
 
@@ -178,7 +178,7 @@ def test_a_hung_up_session_frees_its_prefix_for_its_user() -> None:
     before = address_of(client)[:13]
     client.hang_up(lab.simulation.now)
     lab.run(5)
-    assert RouteRemoved(IPv6Network("2001:db8:1:1::/64")) in lab.server.events
+    assert RouteRemoved(IPv6Network("2001:db8:1:1::/64"), "default") in lab.server.events
     assert lab.server.gateway.tables.prefixes == {}
     logged_in(lab, "u1", "198.51.100.8")
     again = logged_in(lab)

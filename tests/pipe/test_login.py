@@ -6,8 +6,10 @@ from ipaddress import IPv4Address
 import pytest
 
 from ppp.config import Method
+from ppp.lcp import Lcp
+from ppp.packet import Packet
 from tests.support.client import ClientState
-from tests.support.lab import Lab, assert_passes_traffic, up
+from tests.support.lab import INNER_SERVER, Lab, assert_passes_traffic, ping, up
 from tests.support.simulation import Link, Nat
 
 
@@ -156,6 +158,26 @@ def test_a_dead_client_is_noticed() -> None:
     assert lab.run(300, lambda: not lab.server.gateway.tables.addresses)
     assert lab.run(300, lambda: not len(lab.server.gateway.peers))
     assert not lab.server.gateway.tables.sas
+
+
+def test_a_client_whose_data_comes_is_alive_whatever_becomes_of_its_echoes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = Lab()
+    client = lab.client("u0")
+    assert lab.run(10, lambda: up(client))
+    link, answer = client.link, Lcp.send_echo_reply
+
+    def silent(lcp: Lcp, packet: Packet) -> None:
+        if link is not None and lcp is not link._lcp:
+            answer(lcp, packet)
+
+    monkeypatch.setattr(Lcp, "send_echo_reply", silent)
+    for number in range(20):
+        client.send(ping(str(client.address), INNER_SERVER, number))
+        lab.run(25)
+    assert up(client)
+    assert lab.run(200, lambda: client.state is ClientState.CLOSED), "now it is silent"
 
 
 def test_two_hundred_logins_over_a_bad_network() -> None:

@@ -326,3 +326,12 @@ def test_our_request_is_sent_ten_times_in_all() -> None:
 
 def test_option_names() -> None:
     assert str(LcpOption(17)) == "LcpOption 17"
+
+
+def test_a_peer_whose_data_comes_is_alive() -> None:
+    server = opened(QUIET)
+    for _ in range(10):
+        (echo,) = echoes(server, 20)
+        assert echo.code == Code.ECHO_REQUEST
+        server.link.peer_is_alive()
+    assert not any(isinstance(event, LinkClosed) for event in server.events)

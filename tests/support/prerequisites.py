@@ -1,6 +1,7 @@
 """What a test needs of the machine it runs on."""
 
 import os
+import shutil
 
 import pytest
 
@@ -14,3 +15,8 @@ def need(missing: str) -> None:
         pytest.fail(missing)
     if missing:
         pytest.skip(missing)
+
+
+def need_program(name: str) -> None:
+    """Skip a test, or fail it in continuous integration, where a program is missing."""
+    need("" if shutil.which(name) else f"needs {name}: run 'make setup'")

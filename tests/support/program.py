@@ -14,6 +14,7 @@ from l2gate.control import ControlError, Request, ask
 from l2gate.sockets import Sockets
 from ppp.config import Credentials
 from tests.support.client import ClientHost
+from tests.support.prerequisites import need_program
 from tests.support.simulation import Wire
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -78,6 +79,7 @@ def start(
     *arguments: str | Path, by: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """Run l2gate, perhaps by another program that goes before it."""
+    need_program("nft")
     return subprocess.Popen(
         [*by, *L2GATE, *map(str, arguments)],
         stdout=subprocess.PIPE,

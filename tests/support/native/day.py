@@ -60,7 +60,7 @@ class Day:
         client.ike.old_sas = self._old_sas
         assert self.lab.run(PATIENCE, lambda: up(client)), (client.why, client.refusals)
         self.logins += 1
-        self.lab.run(20)
+        self.lab.run(60 if self.logins > 1 else 20)  # that of before may have to be closed
         client.refusals.clear()
         self.talk = self.words(client)
         self.lines = len(self.lab.server.log)
