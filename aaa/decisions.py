@@ -64,6 +64,7 @@ class Reason(Enum):
     RADIUS_REFUSED = "the RADIUS server refused"
     RADIUS_SILENT = "no RADIUS server answers"
     RADIUS_UNUSABLE = "the RADIUS server's Accept cannot be used"
+    NO_STATE = "the database of sessions does not answer"
 
 
 class MsChapError(IntEnum):

@@ -1,14 +1,15 @@
 """The service that decides who may in, and with which address."""
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import TypeVar
 
 from aaa.credentials import EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
     Accepted,
+    AddressInUse,
     ChangeProof,
     ClientFacts,
     Decided,
@@ -274,6 +275,26 @@ class Aaa:
         LocalError if the session was not accepted.
         """
         return self._leases.lease(session, *self._who(session))
+
+    def lease_other(self, session: Hashable) -> Lease:
+        """Give an accepted session another address: another gateway has that one.
+
+        Raises as `lease` does; AddressInUse where it was the user's fixed one.
+        """
+        user, department = self._who(session)
+        lease = self._leases.lease(session, user, department)
+        self._leases.give_up(session)
+        if lease.fixed:
+            raise AddressInUse(lease.address, user.name)
+        return self._leases.lease(session, user, department)
+
+    def set_foreign(self, addresses: Iterable[IPv4Address]) -> None:
+        """Give nobody the addresses that other gateways have, which are these from now on."""
+        self._leases.set_foreign(map(int, addresses))
+
+    def remember(self, last: Mapping[str, IPv4Address]) -> None:
+        """Take it that users had these addresses before, the latest last."""
+        self._leases.remember({user: int(address) for user, address in last.items()})
 
     def lease_prefix(self, session: Hashable) -> IPv6Network | None:
         """Give an accepted session its IPv6 prefix; None where its department has no IPv6.

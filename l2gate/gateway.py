@@ -36,7 +36,9 @@ from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
 from l2gate.radius import Radius
 from l2gate.records import PeerRecord, Tables
+from l2gate.register import Register
 from l2gate.settings import ike_config, key_names, link_config, lns_config
+from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
 from l2gate.switchboard import Switchboard
 from l2tp import events as l2tp
 from l2tp.constants import StopResult
@@ -109,6 +111,7 @@ class Gateway:
             entropy,
             self._events.append,
             self.radius,
+            Register(entropy, wall, self._events.append) if configuration.state else None,
         )
         self._dynamic = DynamicAuthorization(configuration.radius, self.calls, wall)
         self._tunnels: dict[int, l2tp.TunnelOpened] = {}
@@ -227,6 +230,21 @@ class Gateway:
         If it was, `replace_directory` comes before, with the new password.
         """
         self.aaa.password_stored(session, request, why_not)
+        self.settle(now)
+
+    def begun(
+        self,
+        session: int,
+        beginning: Beginning,
+        answer: AddressTaken | TooManySessions | StateError | None,
+        now: float,
+    ) -> None:
+        """Answer a SessionBegun by what the store says; None: the session has its address.
+
+        AddressTaken lets the login try another address. Without effect if it does not wait any
+        more.
+        """
+        self.calls.begun(session, beginning, answer, now)
         self.settle(now)
 
     def shut_down(self, now: float) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from asyncio import AbstractEventLoop, TimerHandle
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from ipaddress import summarize_address_range
 from pathlib import Path
@@ -25,15 +25,19 @@ from l2gate.event_log import EventLog
 from l2gate.events import (
     Fact,
     Happening,
+    NetworkUp,
     Noted,
     PasswordChangeRequested,
     RouteAdded,
     RouteRemoved,
+    SessionBegun,
+    SessionEnded,
     ShutdownFinished,
     Stage,
 )
 from l2gate.firewall import Firewall, Zone, remove_leftover
 from l2gate.gateway import Gateway
+from l2gate.keeper import Keeper, open_database
 from l2gate.network import Address, Network, NetworkAddress, own_networks
 from l2gate.operations import Operations
 from l2gate.radius_sockets import DynamicListener, RadiusSockets
@@ -78,6 +82,7 @@ class Server:
         self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._event_log: EventLog | None = None
+        self._keeper: Keeper | None = None
 
     async def run(self) -> None:
         """Start, serve until told to stop, and leave the machine as it was."""
@@ -117,6 +122,16 @@ class Server:
         async with Network(self._tun.name) as self._network:
             await self._network.bring_up(self._configuration.ppp.mtu, self._gateways())
             self._network.set_pools(self._pools())
+            state = self._configuration.state
+            if state is not None:
+                self._keeper = Keeper(
+                    state,
+                    open_database(state),
+                    self._gateway,
+                    self._loop.time,
+                    time.time,
+                    self.flush,
+                )
             self._reloader = Reloader(
                 self._path,
                 self._configuration,
@@ -134,14 +149,16 @@ class Server:
                 time.time,
                 self.flush,
                 self._reloader.answer,
+                None if self._keeper is None else self._keeper.history,
             )
             self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
-            await control.start()
-            try:
-                await self._serve_with_radius()
-            finally:
-                await control.close()
+            async with self._keeper or nullcontext():
+                await control.start()
+                try:
+                    await self._serve_with_radius()
+                finally:
+                    await control.close()
         _log.info("server: stopped")
 
     async def _serve_with_radius(self) -> None:
@@ -283,6 +300,9 @@ class Server:
                     change = asyncio.create_task(self._change_password(event))
                     self._changes.add(change)
                     change.add_done_callback(self._changes.discard)
+                case SessionBegun() | NetworkUp() | SessionEnded():
+                    if self._keeper is not None:
+                        self._keeper.take(event)
                 case ShutdownFinished():
                     self._finished.set()
         self._set_timer()

@@ -18,6 +18,7 @@ from aaa import (
     Accepted,
     ClientFacts,
     Decided,
+    Lease,
     MsChapError,
     NoAddress,
     PasswordChangeRequested,
@@ -36,6 +37,8 @@ from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.radius import Radius
 from l2gate.records import Tables
+from l2gate.register import Register, why_not
+from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
 from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
 from l2tp.lns import Lns
@@ -83,8 +86,12 @@ class Switchboard:
         entropy: Entropy,
         tell: Callable[[Event], None],
         radius: Radius,
+        register: Register | None = None,
     ) -> None:
-        """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events."""
+        """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events.
+
+        `register` is there where sessions survive; then a login waits for it (see `begun`).
+        """
         self._lns = lns
         self._aaa = aaa
         self._tables = tables
@@ -93,6 +100,7 @@ class Switchboard:
         self._entropy = entropy
         self._tell = tell
         self._radius = radius
+        self.register = register
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
@@ -181,6 +189,8 @@ class Switchboard:
         mend = call.mend
         if call.record is None and not call.attempt.why:
             mend = mend or Mend(mending.ASK_THE_CLIENT)
+        if self.register is not None:
+            self.register.ended(call, why)
         text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
         stage, what = Stage.SESSION if call.user else Stage.PPP, Happening.CALL_ENDED
         facts: dict[str, Fact] = {"why": why, "duration": now - call.since}
@@ -361,12 +371,15 @@ class Switchboard:
             case Accepted() as accepted:
                 self._accept(call, decided.request, accepted, now)
             case Rejected() as rejected:
-                text = f"{call.method} login refused: {rejected.reason.value}"
-                mend = Mend(rejected.hint, int(rejected.ms_chap_error))
-                self._note_refusal(call, text, mend, rejected.reason.value)
-                call.why = f"login refused: {rejected.reason.value}"
-                call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
+                self._refuse(call, decided.request, rejected, now)
         self._touched.add(call.session)
+
+    def _refuse(self, call: Call, request: int, rejected: Rejected, now: float) -> None:
+        text = f"{call.method} login refused: {rejected.reason.value}"
+        mend = Mend(rejected.hint, int(rejected.ms_chap_error))
+        self._note_refusal(call, text, mend, rejected.reason.value)
+        call.why = f"login refused: {rejected.reason.value}"
+        call.link.rejected(request, rejected.ms_chap_error, rejected.message, now)
 
     def _change_password(self, event: PasswordChangeRequested) -> None:
         call = self._calls.get(event.session)
@@ -384,8 +397,19 @@ class Switchboard:
             self._close_network(replaced, now)
             self.drop(replaced, accepted.why_replaced, now)
         call.authorization = accepted.authorization
+        self._lease(call, request, accepted, self._aaa.lease, now)
+
+    def _lease(
+        self,
+        call: Call,
+        request: int,
+        accepted: Accepted,
+        lease: Callable[[Hashable], Lease],
+        now: float,
+    ) -> None:
+        """Give a call an address, and admit it; where there is a register, ask that first."""
         try:
-            call.lease = self._aaa.lease(call.session)
+            call.lease = lease(call.session)
         except NoAddress as error:
             shown = MsChapError.NO_DIALIN_PERMISSION
             mend = Mend(error.mend, int(shown))
@@ -393,6 +417,38 @@ class Switchboard:
             call.why, call.result = f"no address: {error.why}", CallResult.NO_FACILITIES_NOW
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
+        if self.register is None:
+            self._admit(call, request, accepted, call.lease, now)
+        else:
+            self.register.begin(call, request, accepted)
+
+    def begun(
+        self,
+        session: int,
+        beginning: Beginning,
+        answer: AddressTaken | TooManySessions | StateError | None,
+        now: float,
+    ) -> None:
+        """Go on with a login that waits for the register (see Gateway.begun)."""
+        call = self._calls.get(session)
+        login = None if self.register is None else self.register.answered(session, beginning)
+        if call is None or call.lease is None or login is None or call.state is CallState.CLOSING:
+            return
+        request, accepted = login.request, login.accepted
+        match answer:
+            case None:
+                self._admit(call, request, accepted, call.lease, now)
+            case AddressTaken():
+                self._lease(call, request, accepted, self._aaa.lease_other, now)
+            case TooManySessions() | StateError():
+                self._aaa.release(session)
+                call.lease = None
+                self._refuse(call, request, why_not(beginning.login, answer), now)
+        self._touched.add(session)
+
+    def _admit(
+        self, call: Call, request: int, accepted: Accepted, lease: Lease, now: float
+    ) -> None:
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
         call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
         call.accepted = call.quiet_since = now
@@ -400,7 +456,7 @@ class Switchboard:
         self._limit(call)
         if call.authorization is not None and call.authorization.filter_id is not None:
             self._note(call, Stage.LOGIN, "of what RADIUS grants, Filter-Id has no effect here")
-        department, address = accepted.department.name, str(call.lease.address)
+        department, address = accepted.department.name, str(lease.address)
         self._note(
             call,
             Stage.LOGIN,
@@ -435,6 +491,8 @@ class Switchboard:
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
+        if self.register is not None:
+            self.register.opened(call)
         address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
         proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
         self._tell(RouteAdded(IPv4Network(address), gateway, zone, proxy_arp))

@@ -33,14 +33,17 @@ from l2gate import (
     event_log,
     fleet,
     gateway,
+    keeper,
     linelimit,
     operations,
+    past,
     reloading,
     switchboard,
 )
 from l2gate import peers as gate_peers
 from l2gate.configuration import load, values
 from l2gate.settings import ike_config, link_config, lns_config
+from l2gate.state import worker
 from l2tp.config import L2tpConfig
 from ppp import eap, eap_tls
 
@@ -108,6 +111,11 @@ CODE = {
         dynamic.REMEMBERED
     ),
     "names of each kind in an answer of `l2gate reload`": reloading.MOST_NAMES,
+    "time that a login waits for the database of `state`": keeper.PATIENCE,
+    "time between two notes of what sessions have carried": keeper.UPDATE,
+    "changes that wait for a database that is away": worker.MAX_WAITING,
+    "sessions in an answer of `l2gate history`, unless asked otherwise": past.SHOWN,
+    "sessions in an answer of `l2gate history`, at most": past.MOST_SHOWN,
     "clients of the control socket": control.MAX_CLIENTS,
     "events that wait to be written to `server.event_log`": event_log.MAX_WAITING,
     "captures at one time": capture.MAX_CAPTURES,

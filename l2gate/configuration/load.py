@@ -18,6 +18,7 @@ from l2gate.configuration.problems import ConfigurationError, Problem, Problems
 from l2gate.configuration.radius import asks_radius, check_sources, read_radius
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
+from l2gate.configuration.state import read_state
 from ppp.router import MINIMUM_MTU
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def _load(
     lockout = read_lockout(_only(files, "lockout"))
     radius_section = _only(files, "radius")
     radius = read_radius(radius_section, server.name)
+    is_kept = any("state" in file for file in files)
+    state = read_state(_only(files, "state"), server.name) if is_kept else None
     entries = read_departments(files)
     check_sources(radius_section, radius, entries)
     for entry in entries:
@@ -93,7 +96,7 @@ def _load(
         users,
         tuple(network for network in own_networks if isinstance(network, IPv4Network)),
     )
-    configuration = Configuration(server, ipsec, l2tp, ppp, directory, lockout, radius)
+    configuration = Configuration(server, ipsec, l2tp, ppp, directory, lockout, radius, state)
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
 
 

@@ -193,8 +193,25 @@ class RadiusSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Where leases, sessions and history are kept: in a file, or else on a PostgreSQL server.
+
+    `postgresql` is libpq's connection string. `gateway` is a name that no other server has which
+    keeps its state there; `keep` says after how many days history is forgotten.
+    """
+
+    file: Path | None
+    postgresql: str | None = field(repr=False)
+    gateway: str
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that was configured. `lockout` is None where wrong passwords lock nobody."""
+    """All that was configured. `lockout` is None where wrong passwords lock nobody.
+
+    `state` is None where nothing survives a restart.
+    """
 
     server: ServerSettings
     ipsec: IpsecSettings
@@ -203,3 +220,4 @@ class Configuration:
     directory: Directory
     lockout: Limits | None = field(default_factory=Limits)
     radius: RadiusSettings | None = None
+    state: StateSettings | None = None

@@ -19,7 +19,9 @@ from l2gate.configuration.problems import Place, Problems
 Value = TypeVar("Value")
 Default = TypeVar("Default")
 
-SECRETS = frozenset({"password", "nt_hash", "argon2", "totp", "psk", "psk_next", "secret"})
+SECRETS = frozenset(
+    {"password", "nt_hash", "argon2", "totp", "psk", "psk_next", "secret", "postgresql"}
+)
 """Keys whose values are never shown."""
 
 NULL = "tag:yaml.org,2002:null"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ipsec.credentials import Calendar
 
 EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
+DEFAULT_NAME = "l2gate"
 CONTROL_SOCKET = Path("/run/l2gate/control.sock")
 
 MRU = values.number(576, 1500)
@@ -37,7 +38,7 @@ MRU = values.number(576, 1500)
 def read_server(section: Section) -> ServerSettings:
     """Read `server`."""
     settings = ServerSettings(
-        name=section.take("name", values.host_name, "l2gate"),
+        name=section.take("name", values.host_name, DEFAULT_NAME),
         listen=section.take_all("listen", values.any_address) or EVERYWHERE,
         tun=section.take("tun", values.interface, "l2gate0"),
         control_socket=section.take("control_socket", values.socket_path, CONTROL_SOCKET),

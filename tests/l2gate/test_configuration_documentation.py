@@ -12,6 +12,7 @@ import l2gate.configuration.eap
 import l2gate.configuration.policy
 import l2gate.configuration.radius
 import l2gate.configuration.sections
+import l2gate.configuration.state
 from l2gate.configuration import Loaded, load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,6 +25,7 @@ BASE: dict[str, dict[str, object]] = {
     "ppp": {},
     "lockout": {},
     "radius": {"servers": [{"address": "192.0.2.10", "secret": PSK}]},
+    "state": {"file": "/var/lib/l2gate/state.db"},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -36,6 +38,7 @@ READERS = {
     "l2tp": "read_l2tp",
     "ppp": "read_ppp",
     "lockout": "read_lockout",
+    "state": "read_state",
     "ppp.eap": "read_eap",
     "radius": "read_radius",
     "radius.servers": "_read_server",
@@ -69,6 +72,7 @@ def keys_read() -> dict[str, set[str]]:
             l2gate.configuration.eap,
             l2gate.configuration.radius,
             l2gate.configuration.departments,
+            l2gate.configuration.state,
             l2gate.configuration.policy,
         )
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
