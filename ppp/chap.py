@@ -281,7 +281,8 @@ class ChapPeer:
 
     The same Challenge gets the same Response, because the authenticator answers only the first.
     All are remembered by their Identifier (so there are at most 256): of two Challenges that
-    overtook each other on the way, the authenticator wants the Response to either.
+    overtook each other on the way, the authenticator wants the Response to either. That includes
+    those from before LCP was negotiated anew, which may come late with the Success to them.
     """
 
     __slots__ = (
@@ -306,7 +307,8 @@ class ChapPeer:
         self._deadline: float | None = None
 
     def start(self, now: float) -> None:
-        """LCP is open: it is for the authenticator to begin."""
+        """LCP is open: it is for the authenticator to begin, and nothing is to be repeated."""
+        self._latest = self._deadline = None
 
     def receive(self, packet: Packet, now: float) -> Verdict | None:
         """Take a packet; return the verdict if it is one. Raises DecodeError."""

@@ -77,6 +77,7 @@ class Link:
     __slots__ = (
         "_authentication_deadline",
         "_authenticator",
+        "_chap_peers",
         "_config",
         "_entropy",
         "_events",
@@ -115,6 +116,7 @@ class Link:
         self._network6: Network6 | None = None
         self._authenticator: Authenticator | None = None
         self._peer: Peer | None = None
+        self._chap_peers: dict[Method, ChapPeer] = {}
         self._authentication_deadline: float | None = None
         self._request = 0
         self._proof: Proof | None = None
@@ -428,7 +430,10 @@ class Link:
             return PapPeer(credentials, self._send_pap)
         if method is Method.EAP:
             return EapPeer(credentials, self._entropy, self._send_eap)
-        return ChapPeer(method, credentials, self._entropy, self._send_chap)
+        if method not in self._chap_peers:
+            peer = ChapPeer(method, credentials, self._entropy, self._send_chap)
+            self._chap_peers[method] = peer
+        return self._chap_peers[method]
 
     def _send_pap(self, packet: Packet) -> None:
         self.send(Protocol.PAP, packet)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import chain, repeat
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ppp import Credentials, Link, LinkConfig, Method
@@ -254,10 +254,20 @@ FATE = st.one_of(
     st.builds(lambda one, other: Fate((one, other)), DELAY, DELAY),
 )
 
+LATE_SUCCESS = [
+    Fate(delays)
+    for delays in (
+        *((2.0,), (1.0,), (1.0, 1.25), (), (0.5,), (), ()),
+        *((2.0,), (0.5,), (0.5,), (2.0, 0.5), (0.5,), (1.0,)),
+    )
+]
+"""After LCP was negotiated anew, an earlier Challenge comes once more, and the Success to it."""
+
 
 @pytest.mark.parametrize("method", Method)
 @settings(max_examples=150, deadline=None)
 @given(fates=st.lists(FATE, max_size=16))
+@example(fates=LATE_SUCCESS)
 def test_any_network(method: Method, fates: list[Fate]) -> None:
     following = chain(fates, repeat(Fate()))
     pair = Pair(lambda: next(following), server=LinkConfig(methods=(method,)))
