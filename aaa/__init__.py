@@ -15,6 +15,7 @@ from aaa.decisions import (
     PasswordChangeRequested,
     PoolExhausted,
     Proof,
+    RadiusAsked,
     Reason,
     Rejected,
     Revoked,
@@ -25,6 +26,7 @@ from aaa.directory import (
     Department,
     Directory,
     Pool,
+    Source,
     User,
 )
 from aaa.lockout import Limits, Lock
@@ -54,9 +56,11 @@ __all__ = [
     "Pool",
     "PoolExhausted",
     "Proof",
+    "RadiusAsked",
     "Reason",
     "Rejected",
     "Revoked",
+    "Source",
     "Span",
     "User",
 ]

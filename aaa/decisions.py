@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from typing import Protocol, runtime_checkable
 
 from aaa.directory import Department, User
+from aaa.radius.access import Authorization
 
 
 class Proof(Protocol):
@@ -60,6 +61,10 @@ class Reason(Enum):
     PASSWORD_EXPIRED = "the password must be changed"
     PASSWORD_NOT_CHANGED = "the password was not changed"
     TOO_MANY_SESSIONS = "the user has too many sessions"
+    RADIUS_REFUSED = "the RADIUS server refused"
+    RADIUS_SILENT = "no RADIUS server answers"
+    RADIUS_UNUSABLE = "the RADIUS server's Accept cannot be used"
+    NO_STATE = "the database of sessions does not answer"
 
 
 class MsChapError(IntEnum):
@@ -79,7 +84,9 @@ class Accepted:
 
     `reply` are the octets of the success message, as the proof gave them. `replaces` is the
     session that has lost its place and its address to this one, and `why_replaced` says by
-    what: it must be closed before the new one opens.
+    what: it must be closed before the new one opens. `authorization` is there if it was a RADIUS
+    server that let the peer in; what it says of name servers is in `department` already, and what
+    it says of times and rates in `Aaa.policy`.
     """
 
     user: User
@@ -87,6 +94,7 @@ class Accepted:
     reply: bytes
     replaces: Hashable | None = None
     why_replaced: str = ""
+    authorization: Authorization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,20 @@ class PasswordChangeRequested:
     request: int
     user: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusAsked:
+    """RADIUS servers are to be asked about a login; Aaa.answered is owed.
+
+    `name` is the login name without the Windows domain.
+    """
+
+    session: Hashable
+    request: int
+    name: str
+    proof: Proof
+    client: ClientFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,27 @@ unique, that pools overlap neither each other nor a gateway, and that a fixed ad
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from enum import Enum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from aaa.policy import Policy
+
+MAX_USER_ROUTES = 64
+"""Networks behind one user."""
 
 LINK_BITS = 64
 """The length of the prefix of a link whose hosts form their own addresses (RFC 4862)."""
 
 DEFAULT_DEPARTMENT = "default"
 """The department of the users whose names have no suffix."""
+
+
+class Source(Enum):
+    """Who may know the users of a department: this directory, or RADIUS servers."""
+
+    LOCAL = "local"
+    RADIUS = "radius"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,9 @@ class Department:
     the networks that clients reach through the tunnel if they do not send everything there,
     `search_domains` the domains in which they look names up; clients ask for both.
 
+    `authenticate` says who is asked about a login. Of both, the directory first: the RADIUS
+    servers know whom it does not; RADIUS first: the directory is asked if no server answers.
+
     Out of `pool6` each session gets a prefix of LINK_BITS for itself, but for the first one,
     which is the server's. `dns6` and `routes6` are told only where there is a `pool6`.
     """
@@ -78,6 +92,7 @@ class Department:
     pool6: IPv6Network | None = None
     dns6: tuple[IPv6Address, ...] = ()
     routes6: tuple[IPv6Network, ...] = ()
+    authenticate: tuple[Source, ...] = (Source.LOCAL,)
     policy: Policy = field(default_factory=Policy)
 
     @property
@@ -132,10 +147,14 @@ class User:
 
 @dataclass(frozen=True)
 class Directory:
-    """All departments and users, by name."""
+    """All departments and users, by name.
+
+    `own_networks` are those that the server itself is in, where no client may have its address.
+    """
 
     departments: Mapping[str, Department]
     users: Mapping[str, User]
+    own_networks: tuple[IPv4Network, ...] = ()
 
     def department_of(self, name: str) -> Department | None:
         """Return the department that the suffix of a login name stands for, or None."""
@@ -148,6 +167,16 @@ class Directory:
     def reservations(self) -> Mapping[int, str]:
         """The users that have a fixed address, by that address as a number."""
         return {int(user.address): user.name for user in self.users.values() if user.address}
+
+    @cached_property
+    def reserved(self) -> Sequence[int]:
+        """The fixed addresses as numbers, the lowest first."""
+        return sorted(self.reservations)
+
+    @cached_property
+    def routers(self) -> Sequence[User]:
+        """The users that have networks behind them."""
+        return tuple(user for user in self.users.values() if user.routes)
 
     @cached_property
     def decoy(self) -> User | None:

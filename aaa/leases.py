@@ -1,14 +1,16 @@
 """Which session holds which inner address, and which IPv6 prefix.
 
 How this works. Both are numbers here, and are given away in the same way. An address of a pool is
-in one of three places:
+in one of four places:
 
     fresh      the pool's cursor has not passed it; it costs no memory
     held       by a session: in `_taken`
     released   it was held and is free again: in its pool's `released`, oldest first
+    foreign    another gateway has it: in `_foreign`, as far as we know
 
-Fixed addresses are in none of them: the cursor passes over them, and what is released never
-contains them. A user gets, in this order: the fixed address; the address that it had last, while
+Fixed addresses of the directory's users are in none of them: the cursor passes over them, and
+what is released never contains them. A fixed address that a RADIUS server gives may be any that
+is not held. A user gets, in this order: the fixed address; the address that it had last, while
 that is released; a fresh one; the one that has been free the longest. Fresh ones come before old
 ones so that addresses stay with their users as long as possible, but only as long as fewer than
 REMEMBERED addresses are released: what a pool remembers is bounded by that and by the sessions
@@ -62,6 +64,7 @@ class Numbers(ABC):
     def __init__(self, directory: Directory) -> None:
         self._held: dict[Hashable, _Holding] = {}
         self._taken: set[int] = set()
+        self._foreign: frozenset[int] = frozenset()
         self._pools: dict[str, _PoolState] = {}
         self._serve(directory)
 
@@ -120,6 +123,32 @@ class Numbers(ABC):
         if holding is not None:
             self._held[new] = holding
 
+    def remember(self, last: Mapping[str, int]) -> None:
+        """Take it that users had these numbers before, the latest last."""
+        users: dict[int, str] = {}
+        for user, number in last.items():
+            users.pop(number, None)
+            users[number] = user
+        for number, user in users.items():
+            self._put_back(number, user)
+
+    def set_foreign(self, numbers: Iterable[int]) -> None:
+        """Give nobody the numbers that other gateways have, which are these from now on."""
+        before, self._foreign = self._foreign, frozenset(numbers)
+        for number in before - self._foreign - self._taken:
+            self._put_back(number, "")
+        for number in self._foreign - before:
+            pool = self._pool_of(number)
+            if pool is not None and number in pool.released:
+                pool.take_released(number)
+
+    def give_up(self, session: Hashable) -> None:
+        """Take the number from a session: another gateway has it."""
+        holding = self._held.pop(session)
+        self._taken.remove(holding.address)
+        if not holding.fixed:
+            self._foreign |= {holding.address}
+
     def replace(self, directory: Directory) -> None:
         """Serve the pools of another directory; what is held stays held until released."""
         before = self._pools
@@ -133,6 +162,9 @@ class Numbers(ABC):
         if fixed is not None:
             if fixed in self._taken:
                 raise self._in_use(user, fixed)
+            owner = self._pool_of(fixed)
+            if owner is not None and fixed in owner.released:
+                owner.take_released(fixed)
             return fixed
         pool = self._pools[department.name]
         last = pool.last_of_user.get(user.name)
@@ -148,11 +180,13 @@ class Numbers(ABC):
 
     def _put_back(self, address: int, user: str) -> None:
         pool = self._pool_of(address)
-        if pool is not None and address not in self._reservations:
+        if pool is not None and self._is_free(address) and address not in pool.released:
             pool.put_back(address, user)
 
     def _is_free(self, address: int) -> bool:
-        return address not in self._reservations and address not in self._taken
+        return not (
+            address in self._reservations or address in self._taken or address in self._foreign
+        )
 
     def _serve(self, directory: Directory) -> None:
         self._reservations: Mapping[int, str] = self._reserved(directory)

@@ -1,14 +1,15 @@
 """The service that decides who may in, and with which address."""
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from typing import TypeVar
 
-from aaa.credentials import CHANGES_PASSWORDS, EAP_TLS, Verifier, why_impossible
+from aaa.credentials import EAP_TLS, Verifier, why_impossible
 from aaa.decisions import (
     Accepted,
+    AddressInUse,
     ChangeProof,
     ClientFacts,
     Decided,
@@ -17,26 +18,48 @@ from aaa.decisions import (
     NoAddress,
     PasswordChangeRequested,
     Proof,
+    RadiusAsked,
     Reason,
     Rejected,
     Revoked,
 )
-from aaa.directory import Department, Directory, User, prefix_number
+from aaa.directory import Department, Directory, Source, User, prefix_number
 from aaa.leases import Leases, Prefixes
-from aaa.lockout import Limits, Lock, Lockout
+from aaa.lockout import Limits, Lockout
 from aaa.login import hint_for_unknown, user_name
 from aaa.policy import Policy
+from aaa.radius.access import Authorization
+from aaa.refusals import (
+    SET_ONE,
+    failed,
+    lock_text,
+    locked,
+    must_change,
+    not_changed,
+    outside_hours,
+    why_not_a_password,
+)
+from aaa.remote import (
+    MISFIT,
+    NOTHING,
+    Answer,
+    Granted,
+    Guest,
+    Silent,
+    Unusable,
+    changed,
+    guest,
+    is_asked,
+    overlapping,
+    overridden,
+    refusal,
+    unusable,
+    why_not_fitting,
+)
 from wire import LocalError
-
-SET_ONE = "set one by 'l2gate user passwd'"
 
 SAME_DEVICE = "the same device has logged in again"
 HOURS_OVER = "the hours of the department are over"
-
-NOT_CHANGED = "the password was not changed"
-
-LONGEST_PASSWORD = 255
-"""Octets in UTF-8, as in a configuration."""
 
 DECOY = User("", password="no such user")
 """What the proof of an unknown user is verified against, so that it costs what others cost."""
@@ -46,18 +69,50 @@ GUESSES = {
     Reason.UNKNOWN_DOMAIN,
     Reason.WRONG_PASSWORD,
     Reason.WRONG_CODE,
+    Reason.RADIUS_REFUSED,
 }
 """What counts as a wrong password."""
+
+GUESSED = {MsChapError.AUTHENTICATION_FAILURE, MsChapError.CHANGING_PASSWORD}
+"""With which numbers it does: a RADIUS server may refuse because of something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An accepted session."""
+    """An accepted session; `guest` is there if it was a RADIUS server that let it in.
+
+    `granted` is what a server grants to the session, at its login or since.
+    """
 
     user: str
     department: Department
     client: ClientFacts
     routes: tuple[IPv4Network, ...]
+    guest: Guest | None = None
+    granted: Authorization = NOTHING
+
+    def user_in(self, directory: Directory) -> User | None:
+        """Return the session's user as a directory has it."""
+        return directory.users.get(self.user) if self.guest is None else self.guest.user
+
+    def department_in(self, directory: Directory) -> Department | None:
+        """Return the department that the session's user belongs to in a directory."""
+        if self.guest is None:
+            return directory.department_of(self.user)
+        department = directory.departments.get(self.department.name)
+        home = directory.department_of(self.user)
+        asks = home is not None and Source.RADIUS in home.authenticate
+        return department if asks else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A login that RADIUS servers are asked about."""
+
+    request: int
+    name: str
+    proof: Proof
+    client: ClientFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +131,9 @@ class _Change:
     user: str
     reply: bytes
     client: ClientFacts
+
+
+Decision = TypeVar("Decision", Accepted | Rejected, Accepted | Rejected | _NewPassword)
 
 
 class Aaa:
@@ -109,7 +167,8 @@ class Aaa:
         self._places: dict[Hashable, _Place] = {}
         self._sessions_of: dict[str, list[Hashable]] = {}
         self._changes: dict[Hashable, _Change] = {}
-        self._events: deque[Decided | PasswordChangeRequested] = deque()
+        self._questions: dict[Hashable, _Question] = {}
+        self._events: deque[Decided | PasswordChangeRequested | RadiusAsked] = deque()
 
     @property
     def directory(self) -> Directory:
@@ -124,10 +183,60 @@ class Aaa:
         `request` is the caller's number for it, `login` the name as received. A session may ask
         again; accepted as another user, it loses its former place and address.
 
-        Where the proof changes the password, PasswordChangeRequested comes first.
+        Where the proof changes the password, PasswordChangeRequested comes first; where RADIUS
+        servers are to decide, RadiusAsked.
         """
         name = user_name(login)
-        decision = self._decide(session, name, proof, client)
+        self._questions.pop(session, None)
+        self._changes.pop(session, None)
+        lock = self.lockout.locked(name, client.host, self._wall())
+        if lock is not None:
+            self._events.append(Decided(session, request, locked(lock)))
+        elif not is_asked(name, proof, self._directory):
+            self._decide(session, request, name, proof, client)
+        elif isinstance(proof, ChangeProof):
+            decision = not_changed(name, "it is changed where the RADIUS server has it from")
+            self._events.append(Decided(session, request, decision))
+        else:
+            self._questions[session] = _Question(request, name, proof, client)
+            self._events.append(RadiusAsked(session, request, name, proof, client))
+
+    def answered(self, session: Hashable, request: int, answer: Answer) -> None:
+        """Answer a RadiusAsked. Without effect if the session is gone or has asked again."""
+        question = self._questions.get(session)
+        if question is None or question.request != request:
+            return
+        del self._questions[session]
+        name, client = question.name, question.client
+        if isinstance(answer, Silent) and self._knows_too(name):
+            self._decide(session, request, name, question.proof, client)
+            return
+        decision: Accepted | Rejected
+        if not isinstance(answer, Granted):
+            decision = refusal(name, answer)
+        else:
+            try:
+                found = guest(name, answer.authorization, self._directory)
+            except Unusable as error:
+                decision = unusable(str(error))
+            else:
+                closed = outside_hours(name, found.department, self._wall())
+                place = found.user, found.department, answer.reply, client
+                decision = closed or self._admit(session, *place, found)
+        self._events.append(Decided(session, request, self._counted(name, client, decision)))
+
+    def _knows_too(self, name: str) -> bool:
+        """Say whether the directory can decide about a user if no RADIUS server answers."""
+        department = self._directory.department_of(name)
+        asked = department is not None and Source.LOCAL in department.authenticate
+        return asked and name in self._directory.users
+
+    def _decide(
+        self, session: Hashable, request: int, name: str, proof: Proof, client: ClientFacts
+    ) -> None:
+        """Decide by the directory."""
+        judged = self._judge(session, name, proof, client, self._wall())
+        decision = self._counted(name, client, judged)
         if isinstance(decision, Accepted | Rejected):
             self._events.append(Decided(session, request, decision))
             return
@@ -148,14 +257,14 @@ class Aaa:
         department = self._directory.department_of(change.user)
         decision: Accepted | Rejected
         if why_not or user is None or department is None:
-            decision = _not_changed(change.user, why_not or "the user was removed")
+            decision = not_changed(change.user, why_not or "the user was removed")
         elif user.disabled or user.has_expired(self._wall()):
-            decision = _not_changed(change.user, "the user was disabled or has expired")
+            decision = not_changed(change.user, "the user was disabled or has expired")
         else:
             decision = self._admit(session, user, department, change.reply, change.client)
         self._events.append(Decided(session, request, decision))
 
-    def next_event(self) -> Decided | PasswordChangeRequested | None:
+    def next_event(self) -> Decided | PasswordChangeRequested | RadiusAsked | None:
         """Return the next answer, or None."""
         return self._events.popleft() if self._events else None
 
@@ -166,6 +275,26 @@ class Aaa:
         LocalError if the session was not accepted.
         """
         return self._leases.lease(session, *self._who(session))
+
+    def lease_other(self, session: Hashable) -> Lease:
+        """Give an accepted session another address: another gateway has that one.
+
+        Raises as `lease` does; AddressInUse where it was the user's fixed one.
+        """
+        user, department = self._who(session)
+        lease = self._leases.lease(session, user, department)
+        self._leases.give_up(session)
+        if lease.fixed:
+            raise AddressInUse(lease.address, user.name)
+        return self._leases.lease(session, user, department)
+
+    def set_foreign(self, addresses: Iterable[IPv4Address]) -> None:
+        """Give nobody the addresses that other gateways have, which are these from now on."""
+        self._leases.set_foreign(map(int, addresses))
+
+    def remember(self, last: Mapping[str, IPv4Address]) -> None:
+        """Take it that users had these addresses before, the latest last."""
+        self._leases.remember({user: int(address) for user, address in last.items()})
 
     def lease_prefix(self, session: Hashable) -> IPv6Network | None:
         """Give an accepted session its IPv6 prefix; None where its department has no IPv6.
@@ -184,14 +313,17 @@ class Aaa:
         why_not = self._why_not(session, place, self._directory)
         if why_not is not None:
             raise NoAddress(why_not)
-        return (
-            self._directory.users[place.user],
-            self._directory.departments[place.department.name],
-        )
+        user = place.user_in(self._directory)
+        if user is None:
+            raise NoAddress("the user was removed")
+        return user, self._directory.departments[place.department.name]
 
-    def time_left(self, name: str) -> tuple[float, str] | None:
-        """Return the seconds until a user must go, and why then, or None if there is no end."""
-        user, department = self._directory.users.get(name), self._directory.department_of(name)
+    def time_left(self, session: Hashable) -> tuple[float, str] | None:
+        """Return the seconds until a session's user must go, and why then; None without end."""
+        place = self._places.get(session)
+        if place is None:
+            return None
+        user, department = place.user_in(self._directory), place.department_in(self._directory)
         now = self._wall()
         expiry = None if user is None else user.time_left(now)
         hours = None if department is None else department.policy.hours
@@ -200,16 +332,26 @@ class Aaa:
         return min(((left, why) for left, why in ends if left is not None), default=None)
 
     def policy(self, session: Hashable) -> Policy:
-        """Return what the department of an accepted session allows now."""
+        """Return what an accepted session is allowed now.
+
+        That is what its department allows, but for what a RADIUS server grants instead.
+        """
         place = self._places.get(session)
         if place is None:
             return Policy()
         department = self._directory.departments.get(place.department.name, place.department)
-        return department.policy
+        return overridden(department.policy, place.granted)
+
+    def change(self, session: Hashable, granted: Authorization) -> None:
+        """Follow a RADIUS server that grants other times or rates to an accepted session."""
+        place = self._places.get(session)
+        if place is not None:
+            self._places[session] = replace(place, granted=changed(place.granted, granted))
 
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address and prefix; the session need not be known."""
         self._changes.pop(session, None)
+        self._questions.pop(session, None)
         self._leases.release(session)
         self._prefixes.release(session)
         place = self._places.pop(session, None)
@@ -246,25 +388,19 @@ class Aaa:
             client.host, "" if department is None else department.name, self._wall()
         )
 
-    def _decide(
-        self, session: Hashable, name: str, proof: Proof, client: ClientFacts
-    ) -> Accepted | Rejected | _NewPassword:
-        self._changes.pop(session, None)
+    def _counted(self, name: str, client: ClientFacts, decision: Decision) -> Decision:
+        """Count a wrong password; return the decision, or the one that locks."""
         now = self._wall()
-        lock = self.lockout.locked(name, client.host, now)
-        if lock is not None:
-            return _locked(lock)
-        decision = self._judge(session, name, proof, client, now)
         if not isinstance(decision, Rejected):
             self.lockout.succeeded(name, client.host)
-        elif decision.reason in GUESSES:
+        elif decision.reason in GUESSES and decision.ms_chap_error in GUESSED:
             department = self._directory.department_of(name)
             place = "" if department is None else department.name
             lock = self.lockout.failed(name, client.host, place, now)
             if lock is not None:
                 # The peer is told now that another try is of no use.
-                hint = f"{decision.hint}; {_lock_text(lock)}"
-                return replace(_locked(lock), reason=decision.reason, hint=hint)
+                hint = f"{decision.hint}; {lock_text(lock)}"
+                return replace(locked(lock), reason=decision.reason, hint=hint)
         return decision
 
     def _judge(
@@ -276,18 +412,18 @@ class Aaa:
         if user is None or department is None:
             self._verifier.verify(self._directory.decoy or DECOY, proof, now)
             reason = Reason.UNKNOWN_DOMAIN if department is None else Reason.UNKNOWN_USER
-            return _failed(reason, hint_for_unknown(name, self._directory), proof)
+            return failed(reason, hint_for_unknown(name, self._directory), proof)
         impossible = why_impossible(user, proof.method)
         if impossible is not None:
-            return _failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}", proof)
+            return failed(Reason.METHOD_NOT_POSSIBLE, f"{name!r} {impossible}", proof)
         if isinstance(proof, ChangeProof) and user.totp is not None:
-            return _not_changed(name, f"with one-time codes it cannot be: {SET_ONE}")
+            return not_changed(name, f"with one-time codes it cannot be: {SET_ONE}")
         reply = self._verifier.verify(user, proof, now)
         if reply is None:
             why_code = self._verifier.why_wrong(user, proof, now)
             if why_code is not None:
-                return _failed(Reason.WRONG_CODE, why_code, proof)
-            return _failed(
+                return failed(Reason.WRONG_CODE, why_code, proof)
+            return failed(
                 Reason.WRONG_PASSWORD,
                 f"{name!r} exists, but the password was wrong: type it anew on the client",
                 proof,
@@ -306,21 +442,15 @@ class Aaa:
                 MsChapError.NO_DIALIN_PERMISSION,
                 f"{name!r} was configured until {user.expires}: set a later 'expires', then reload",
             )
-        hours = department.policy.hours
-        if hours is not None and hours.time_left(now) == 0.0:
-            return Rejected(
-                Reason.OUTSIDE_HOURS,
-                "not at this time",
-                MsChapError.RESTRICTED_LOGON_HOURS,
-                f"{name!r} may log in at {hours}: change departments.{department.name}.hours, "
-                "then reload, if that is too short",
-            )
+        closed = outside_hours(name, department, now)
+        if closed is not None:
+            return closed
         if isinstance(proof, ChangeProof):
             password = proof.new_password(user.password, user.nt_hash) or ""
-            why_not = _why_not_a_password(password)
-            return _not_changed(name, why_not) if why_not else _NewPassword(reply, password)
+            why_not = why_not_a_password(password)
+            return not_changed(name, why_not) if why_not else _NewPassword(reply, password)
         if user.must_change_password and proof.method != EAP_TLS:
-            return _must_change(name, proof.method)
+            return must_change(name, proof.method)
         return self._admit(session, user, department, reply, client)
 
     def _admit(
@@ -330,11 +460,16 @@ class Aaa:
         department: Department,
         reply: bytes,
         client: ClientFacts,
+        found: Guest | None = None,
     ) -> Accepted | Rejected:
         """Give a session whose peer is proven to be `user` a place, if there is one."""
         place = self._places.get(session)
+        granted = found.authorization if found is not None else None
+        if place is not None and place.user == user.name and place.guest == found:
+            self._places[session] = replace(place, granted=granted or NOTHING)
+            return Accepted(user, department, reply, authorization=granted)
         if place is not None and place.user == user.name:
-            return Accepted(user, department, reply)
+            self.release(session)
         others = self._sessions_of.get(user.name, [])
         limit = 1 if user.has_one_session else department.max_sessions_per_user
         full = limit is not None and len(others) >= limit
@@ -343,16 +478,28 @@ class Aaa:
             if not department.policy.replace_sessions:
                 return self._too_many(user, others)
             replaced, why = others[0], f"the user has logged in again, from {client.host}"
+        if found is not None and user.has_one_session:
+            guests = (
+                place.guest.user
+                for other, place in self._places.items()
+                if place.guest is not None and other not in (session, replaced)
+            )
+            why_not = overlapping(user, guests)
+            if why_not is not None:
+                return unusable(why_not)
         self.release(session)
-        self._places[session] = _Place(user.name, department, client, user.routes)
+        place = _Place(user.name, department, client, user.routes, found, granted or NOTHING)
+        self._places[session] = place
         self._sessions_of.setdefault(user.name, []).append(session)
         if replaced is not None:
-            if self._why_not(replaced, self._places[replaced], self._directory) is None:
+            before = self._places[replaced]
+            if before.guest == found and self._why_not(replaced, before, self._directory) is None:
                 self._leases.transfer(replaced, session)
                 self._prefixes.transfer(replaced, session)
             self.release(replaced)
-            return Accepted(user, department, reply, replaced, why)
-        return Accepted(user, department, reply)
+        else:
+            why = ""
+        return Accepted(user, department, reply, replaced, why, granted)
 
     def _same_device(
         self, sessions: list[Hashable], client: ClientFacts, moved: bool
@@ -382,8 +529,7 @@ class Aaa:
 
     def _why_not(self, session: Hashable, place: _Place, directory: Directory) -> str | None:
         """Say why a directory does not allow an accepted session, or None if it does."""
-        user = directory.users.get(place.user)
-        department = directory.department_of(place.user)
+        user, department = place.user_in(directory), place.department_in(directory)
         if user is None or department is None:
             return "the user was removed"
         if user.disabled:
@@ -399,6 +545,8 @@ class Aaa:
             return "the department's gateway was changed"
         if user.routes != place.routes:
             return "the networks behind the user were changed"
+        if place.guest is not None and why_not_fitting(user, department, directory) is not None:
+            return MISFIT
         lease = self._leases.get(session)
         if lease is None:
             return None
@@ -426,58 +574,3 @@ class Aaa:
         is_server = number == prefix_number(pool.network_address)
         is_reserved = number in directory.reservations6
         return is_server or is_reserved or not prefix.subnet_of(pool)
-
-
-def _locked(lock: Lock) -> Rejected:
-    """Refuse in the same way whatever the password was."""
-    return Rejected(
-        Reason.LOCKED,
-        "account locked",
-        MsChapError.ACCOUNT_DISABLED,
-        f"{_lock_text(lock)}: wait, or free the user by 'l2gate user unlock'",
-    )
-
-
-def _lock_text(lock: Lock) -> str:
-    who = repr(lock.user) if lock.user else "everybody"
-    where = f" from {lock.host}" if lock.host else ""
-    until = datetime.fromtimestamp(lock.until).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{who} is locked{where} until {until}"
-
-
-def _failed(reason: Reason, hint: str, proof: Proof) -> Rejected:
-    """Refuse in the same words and with the same number, whoever exists or not."""
-    if isinstance(proof, ChangeProof):
-        return Rejected(reason, NOT_CHANGED, MsChapError.CHANGING_PASSWORD, hint)
-    return Rejected(reason, "authentication failed", MsChapError.AUTHENTICATION_FAILURE, hint)
-
-
-def _must_change(name: str, method: str) -> Rejected:
-    if method in CHANGES_PASSWORDS:
-        mend = f"if the client does not ask for a new one, {SET_ONE}"
-    else:
-        mend = f"{method} cannot do that: log in by MS-CHAPv2, or {SET_ONE}"
-    return Rejected(
-        Reason.PASSWORD_EXPIRED,
-        "password expired",
-        MsChapError.PASSWORD_EXPIRED,
-        f"{name!r} must change the password: {mend}",
-    )
-
-
-def _not_changed(name: str, why: str) -> Rejected:
-    return Rejected(
-        Reason.PASSWORD_NOT_CHANGED,
-        NOT_CHANGED,
-        MsChapError.CHANGING_PASSWORD,
-        f"the new password of {name!r} was not stored: {why}",
-    )
-
-
-def _why_not_a_password(password: str) -> str:
-    """Say why this cannot be a password in a configuration, or return nothing."""
-    if not password:
-        return "it is empty"
-    if len(password.encode()) > LONGEST_PASSWORD:
-        return f"it has more than {LONGEST_PASSWORD} octets"
-    return "" if password.isprintable() else "it has characters that cannot be printed"

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 from aaa import Department, Lease, Policy
+from aaa.radius.access import Authorization
+from aaa.radius.constants import AcctTerminateCause
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
@@ -39,6 +42,9 @@ class Call:
     of data, as long as there is no record that counts them; `heard` how many packets of data had
     come when that was last looked at. `accepted` is when the login was, `quiet_since` when packets
     of the user's were last found to have flown, of which there were `traffic` then.
+
+    For RADIUS, `accounting_id` is unique for ever, `authorization` is what a server granted, if it
+    was one that let the user in, and `cause` says how the call ends.
     """
 
     opened: SessionOpened
@@ -48,6 +54,7 @@ class Call:
     attempt: Attempt
     link: Link
     since: float
+    accounting_id: str
     state: CallState = CallState.NEGOTIATING
     peer_hung_up: bool = False
     login: str = ""
@@ -67,6 +74,8 @@ class Call:
     quiet_since: float = 0.0
     traffic: int = 0
     result: CallResult = CallResult.LOSS_OF_CARRIER
+    authorization: Authorization | None = None
+    cause: AcctTerminateCause | None = None
 
     @property
     def session(self) -> int:
@@ -125,14 +134,24 @@ class Call:
         )
 
 
-def time_left(call: Call, policy: Policy, now: float) -> list[tuple[float, str]]:
-    """Return in how many seconds a policy ends a call, or may do so, and why."""
+class End(NamedTuple):
+    """In how many seconds a call ends, or may do so, and why; `cause` is for accounting."""
+
+    left: float
+    why: str
+    cause: AcctTerminateCause = AcctTerminateCause.NAS_REQUEST
+
+
+def ends_of(call: Call, policy: Policy, now: float) -> list[End]:
+    """Return when a policy ends a call."""
     ends = []
     if policy.session_timeout is not None:
         left = call.accepted + policy.session_timeout - now
-        ends.append((left, f"the session has lasted {policy.session_timeout:.0f} s"))
+        why = f"the session has lasted {policy.session_timeout:.0f} s"
+        ends.append(End(left, why, AcctTerminateCause.SESSION_TIMEOUT))
     if policy.idle_timeout is not None:
         left = policy.idle_timeout - call.quiet(now)
         next_look = min(left, policy.idle_timeout / LOOKS)
-        ends.append((next_look, f"no traffic for {policy.idle_timeout:.0f} s"))
+        why = f"no traffic for {policy.idle_timeout:.0f} s"
+        ends.append(End(next_look, why, AcctTerminateCause.IDLE_TIMEOUT))
     return ends

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from l2gate import first_configuration, user_commands
+from l2gate import first_configuration, past, user_commands
 from l2gate.capture import MAX_PACKETS, MAX_SECONDS, PACKETS, SECONDS
 from l2gate.configuration import ConfigurationError, Problem, load
 from l2gate.configuration.editing import EditError
@@ -194,6 +194,15 @@ def offers(options: argparse.Namespace) -> None:
         print(offers_text(offers_from_json(result)))
 
 
+def history(options: argparse.Namespace) -> None:
+    """Print who was connected."""
+    result = _ask(options, past.request_of(options))
+    if options.json:
+        _print_json(result)
+    else:
+        print(past.history_table(past.sessions_from_json(result)))
+
+
 def disconnect(options: argparse.Namespace) -> None:
     """Close one session, or all of a user."""
     target = options.target
@@ -312,6 +321,28 @@ def _parser() -> argparse.ArgumentParser:
         help="show what clients offer in IKE, and which proposals would accept it",
     )
     command.set_defaults(run=offers)
+
+    command = commands.add_parser(
+        "history",
+        parents=[control, as_json],
+        help="show who was connected when, from where, how much, and why it ended",
+    )
+    command.add_argument("--user", metavar="NAME", help="only this login name")
+    command.add_argument("--department", metavar="NAME", help="only this department")
+    command.add_argument(
+        "--since",
+        type=past.since,
+        metavar="DAY|SPAN",
+        help="only what went on since a day (2026-11-30), or in a span until now (12h, 2d, 4w)",
+    )
+    command.add_argument(
+        "--limit",
+        type=_up_to(past.MOST_SHOWN),
+        default=past.SHOWN,
+        metavar="N",
+        help=f"the latest N (default: %(default)s, at most {past.MOST_SHOWN})",
+    )
+    command.set_defaults(run=history)
 
     command = commands.add_parser(
         "reload", parents=[control, as_json], help="read keys, users and departments again"

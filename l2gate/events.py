@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from l2gate.state import Beginning, Ending
+
 
 class Stage(Enum):
     """Where in the life of a connection something happened; leads the log line."""
@@ -118,7 +120,43 @@ class PasswordChangeRequested:
     password: str = field(repr=False)
 
 
-Event = Noted | RouteAdded | RouteRemoved | PasswordChangeRequested | ShutdownFinished
+@dataclass(frozen=True, slots=True)
+class SessionBegun:
+    """A login is right and has an address, unless another gateway has given that away.
+
+    The login waits: Gateway.begun is owed, with `session`, which is our L2TP session id, and
+    `beginning`. SessionEnded follows in the end, whatever the answer is.
+    """
+
+    session: int
+    beginning: Beginning
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkUp:
+    """The network of a session that has begun is up, perhaps not for the first time."""
+
+    id: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session that has begun is over."""
+
+    ending: Ending
+
+
+Event = (
+    Noted
+    | RouteAdded
+    | RouteRemoved
+    | PasswordChangeRequested
+    | SessionBegun
+    | NetworkUp
+    | SessionEnded
+    | ShutdownFinished
+)
 
 
 def printable(text: str) -> str:

@@ -17,6 +17,7 @@ PSK_LENGTH = 24
 PASSWORD_LENGTH = 16
 USER = "l2tpuser"
 PSK_FILE = "psk"
+STATE_DIRECTORY = Path("/var/lib/l2gate")
 
 NETWORKS = ("172.16.9.0/24", "10.99.9.0/24", "192.168.209.0/24")
 """For the clients: the first that this server is not in already."""
@@ -37,6 +38,12 @@ class FirstConfiguration:
     def psk_path(self) -> Path:
         """The pre-shared key's own file."""
         return self.path.parent / PSK_FILE
+
+    @property
+    def state_file(self) -> Path:
+        """Where the state is kept: beside a configuration that is not in its usual place."""
+        directory = self.path.parent.absolute()
+        return (STATE_DIRECTORY if directory.is_relative_to("/etc") else directory) / "state.db"
 
 
 def name_of(host: str) -> str:
@@ -88,6 +95,9 @@ server:
 
 ipsec:
   psk_file: {PSK_FILE}   # the pre-shared key, which all clients have in common
+
+state:
+  file: {first.state_file}   # what survives a restart; l2gate history shows it
 
 departments:
   default:                 # users whose names have no suffix

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 
 from aaa import Aaa, Directory
+from aaa.radius import client as radius
+from aaa.radius.constants import AcctTerminateCause
 from ipsec import events as ike
 from ipsec.endpoint import Datagram, Ike, Path
 from ipsec.udpencap import Kind, classify
@@ -25,14 +27,18 @@ from l2gate import mending
 from l2gate.attempts import Attempts
 from l2gate.calls import Call
 from l2gate.configuration.model import Configuration
+from l2gate.dynamic_authorization import DynamicAuthorization
 from l2gate.events import Event, Fact, Happening, Noted, ShutdownFinished, Stage
 from l2gate.forwarder import Forwarder
 from l2gate.history import Mend, Reached
 from l2gate.keyuse import KeyUse
 from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
+from l2gate.radius import Radius
 from l2gate.records import PeerRecord, Tables
+from l2gate.register import Register
 from l2gate.settings import ike_config, key_names, link_config, lns_config
+from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
 from l2gate.switchboard import Switchboard
 from l2tp import events as l2tp
 from l2tp.constants import StopResult
@@ -61,15 +67,19 @@ SHUTDOWN_PPP = 2.0
 SHUTDOWN_L2TP = 0.5
 """Seconds that the tunnels then have to acknowledge our StopCCN."""
 
+SHUTDOWN_RADIUS = 3.0
+"""Seconds that RADIUS servers then have to acknowledge the last reports."""
+
 
 class Due(Enum):
-    """What is due, with the number of the tunnel or peer, or the SPI; the last two have none."""
+    """What is due, with the number of the tunnel or peer, or the SPI; the last three have none."""
 
     TUNNEL_IDLE = "a tunnel has had no session for long enough"
     PEER_IDLE = "a peer has had no tunnel for long enough"
     SA_DRAINED = "nothing can be under way any more on an SA that its peer has deleted"
     LINKS_CLOSED = "shutting down: the links had their time"
     TUNNELS_CLOSED = "shutting down: the tunnels had their time"
+    ACCOUNTED = "shutting down: the RADIUS servers had their time"
 
 
 class Gateway:
@@ -91,6 +101,7 @@ class Gateway:
         self.lns = Lns(lns_config(configuration), entropy)
         self.aaa = Aaa(configuration.directory, wall, configuration.lockout)
         self._events: deque[Event] = deque()
+        self.radius = Radius(configuration.radius, entropy, wall, self._tell_of_radius)
         self.calls = Switchboard(
             self.lns,
             self.aaa,
@@ -99,7 +110,10 @@ class Gateway:
             configuration.ppp.mtu,
             entropy,
             self._events.append,
+            self.radius,
+            Register(entropy, wall, self._events.append) if configuration.state else None,
         )
+        self._dynamic = DynamicAuthorization(configuration.radius, self.calls, wall)
         self._tunnels: dict[int, l2tp.TunnelOpened] = {}
         self._sessions_of: dict[int, set[int]] = {}
         self._deadlines: Deadlines[tuple[Due, int]] = Deadlines()
@@ -126,12 +140,21 @@ class Gateway:
         """Take one IP packet that the kernel routed to the TUN device, at `tables.now`."""
         self.forwarder.receive_inner(packet)
 
+    def receive_radius(self, data: bytes, server: radius.Server, channel: int, now: float) -> None:
+        """Take a UDP payload of a RADIUS server to our socket `channel` for it; then `settle`."""
+        self.radius.receive(data, server, channel, now)
+
+    def receive_dynamic(self, data: bytes, host: str, now: float) -> bytes | None:
+        """Take a UDP payload for dynamic authorization; return the answer; then `settle`."""
+        return self._dynamic.receive(data, host, now)
+
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`, and settle."""
         self.tables.now = now
         self.ike.handle_timeout(now)
         self.lns.handle_timeout(now)
         self.calls.handle_timeout(now)
+        self.radius.handle_timeout(now)
         for due, number in self._deadlines.take_due(now):
             self._on_deadline(due, number, now)
         if left_out := self._refusals.handle_timeout(now):
@@ -141,7 +164,7 @@ class Gateway:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is to be called next, or None."""
-        cores = (self.ike, self.lns, self.calls, self._refusals)
+        cores = (self.ike, self.lns, self.calls, self.radius, self._refusals)
         moments = [core.next_timeout() for core in cores] + [self._deadlines.next()]
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -167,6 +190,10 @@ class Gateway:
         """Return the IKE messages to send, as UDP payloads, and forget them."""
         return self.ike.datagrams_to_send()
 
+    def radius_datagrams(self) -> list[radius.Datagram]:
+        """Return the packets for RADIUS servers, and forget them."""
+        return self.radius.datagrams_to_send()
+
     def next_event(self) -> Event | None:
         """Return the next event, or None."""
         return self._events.popleft() if self._events else None
@@ -176,7 +203,8 @@ class Gateway:
     def disconnect(self, calls: Iterable[Call], now: float) -> None:
         """End calls in the protocols' own way."""
         for call in calls:
-            self.calls.terminate(call, "disconnected by the administrator", now)
+            why, cause = "disconnected by the administrator", AcctTerminateCause.ADMIN_RESET
+            self.calls.terminate(call, why, now, cause)
         self.settle(now)
 
     def replace_directory(self, directory: Directory, now: float) -> int:
@@ -204,11 +232,27 @@ class Gateway:
         self.aaa.password_stored(session, request, why_not)
         self.settle(now)
 
+    def begun(
+        self,
+        session: int,
+        beginning: Beginning,
+        answer: AddressTaken | TooManySessions | StateError | None,
+        now: float,
+    ) -> None:
+        """Answer a SessionBegun by what the store says; None: the session has its address.
+
+        AddressTaken lets the login try another address. Without effect if it does not wait any
+        more.
+        """
+        self.calls.begun(session, beginning, answer, now)
+        self.settle(now)
+
     def shut_down(self, now: float) -> None:
         """End every session in the protocols' own way; ShutdownFinished says when it is done."""
         self.stopping = True
         for call in self.calls:
-            self.calls.terminate(call, "the server is shutting down", now)
+            cause = AcctTerminateCause.ADMIN_REBOOT
+            self.calls.terminate(call, "the server is shutting down", now, cause)
         self._deadlines.set((Due.LINKS_CLOSED, 0), now + SHUTDOWN_PPP)
         self.settle(now)
 
@@ -390,6 +434,9 @@ class Gateway:
                 self._deadlines.set((Due.TUNNELS_CLOSED, 0), now + SHUTDOWN_L2TP)
             case Due.TUNNELS_CLOSED:
                 self.ike.close_all(now)
+                self.radius.accounting.stop(now)
+                self._deadlines.set((Due.ACCOUNTED, 0), now + SHUTDOWN_RADIUS)
+            case Due.ACCOUNTED:
                 self._tell(ShutdownFinished())
 
     def _hurry(self, now: float) -> None:
@@ -398,6 +445,8 @@ class Gateway:
             self._deadlines.set((Due.LINKS_CLOSED, 0), now)
         if self.lns.drained and (Due.TUNNELS_CLOSED, 0) in self._deadlines:
             self._deadlines.set((Due.TUNNELS_CLOSED, 0), now)
+        if self.radius.accounting.finished and (Due.ACCOUNTED, 0) in self._deadlines:
+            self._deadlines.set((Due.ACCOUNTED, 0), now)
 
     def _send_l2tp(self, datagram: l2tp.Datagram) -> None:
         peer = self._peer_of(datagram.flow)
@@ -425,6 +474,9 @@ class Gateway:
         if peer is not None:
             mend = mending.refusal(event)
             self._note(Stage.L2TP, f"{what} refused: {event.why}", peer, mend)
+
+    def _tell_of_radius(self, text: str, mend: str) -> None:
+        self._tell(Noted(Stage.SERVER, text, trouble=bool(mend), mend=mend))
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)

@@ -19,6 +19,7 @@ from l2gate.configuration import Configuration
 from l2gate.control import Request, Response
 from l2gate.gateway import Gateway
 from l2gate.history import Attempt
+from l2gate.past import no_history
 from l2gate.records import SessionRecord
 from l2gate.reports import (
     KeyRow,
@@ -46,9 +47,10 @@ class Operations:
         wall: Callable[[], float],
         flush: Callable[[], None],
         reload: Callable[[Request], Awaitable[Response]] | None = None,
+        history: Callable[[Request], Awaitable[Response]] | None = None,
     ) -> None:
         """`flush` is called after every change, to send what it makes the gateway say; `reload`
-        answers the command of that name, where there are files.
+        answers the command of that name, where there are files, and `history`, where one is kept.
 
         `captures` are to be shown what comes and goes as long as there are any.
         """
@@ -68,6 +70,7 @@ class Operations:
             "locks": self._locks,
             "unlock": self._unlock,
             "capture": self._capture,
+            "history": history or no_history,
         }
         if reload is not None:
             self._commands["reload"] = reload

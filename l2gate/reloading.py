@@ -17,7 +17,7 @@ from l2gate.gateway import Gateway
 
 Value = TypeVar("Value")
 
-SECTIONS = ("server", "ipsec", "l2tp", "ppp", "lockout")
+SECTIONS = ("server", "ipsec", "l2tp", "ppp", "lockout", "radius", "state")
 """What is read at the start alone."""
 
 MOST_NAMES = 1000

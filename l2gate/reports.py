@@ -141,9 +141,9 @@ def sessions_table(rows: Sequence[SessionRow]) -> str:
                 " ".join(filter(None, (row.address, row.prefix))),
                 row.peer,
                 _yes(row.nat),
-                _moment(row.since),
-                _octets(row.octets_in),
-                _octets(row.octets_out),
+                moment(row.since),
+                octets(row.octets_in),
+                octets(row.octets_out),
                 row.cipher,
                 row.key,
                 row.host_name,
@@ -164,7 +164,7 @@ def attempts_table(attempts: Sequence[Attempt]) -> str:
 
 def attempt_line(attempt: Attempt) -> str:
     """Return one attempt in one line by itself."""
-    cells = [str(attempt.id), _moment(attempt.began), str(Address(attempt.host, attempt.port))]
+    cells = [str(attempt.id), moment(attempt.began), str(Address(attempt.host, attempt.port))]
     cells += [attempt.client, attempt.login, f"{attempt.stage}:"]
     cells.append("; ".join(filter(None, (attempt.why or attempt.end, attempt.mend))) or "goes on")
     if attempt.windows is not None:
@@ -175,7 +175,7 @@ def attempt_line(attempt: Attempt) -> str:
 def _attempt_cells(attempt: Attempt) -> tuple[str, ...]:
     return (
         str(attempt.id),
-        _moment(attempt.began),
+        moment(attempt.began),
         str(Address(attempt.host, attempt.port)),
         attempt.client,
         attempt.login,
@@ -188,12 +188,12 @@ def _attempt_cells(attempt: Attempt) -> tuple[str, ...]:
 
 def attempt_text(attempt: Attempt) -> str:
     """Return all of one attempt, what is empty left out."""
-    ended = "" if attempt.ended is None else _moment(attempt.ended)
-    alike = f"{attempt.count} alike since {_moment(attempt.first)}" if attempt.count > 1 else ""
-    traffic = f"{_octets(attempt.octets_in)} in, {_octets(attempt.octets_out)} out"
+    ended = "" if attempt.ended is None else moment(attempt.ended)
+    alike = f"{attempt.count} alike since {moment(attempt.first)}" if attempt.count > 1 else ""
+    traffic = f"{octets(attempt.octets_in)} in, {octets(attempt.octets_out)} out"
     lines = (
         ("attempt", str(attempt.id)),
-        ("began", _moment(attempt.began)),
+        ("began", moment(attempt.began)),
         ("ended", ended),
         ("times", alike),
         ("from", str(Address(attempt.host, attempt.port))),
@@ -233,7 +233,7 @@ def offers_text(offers: Sequence[Offer]) -> str:
         whose = "" if offer.proven else ", without the pre-shared key"
         blocks.append(
             f"{printable(offer.client) or 'unknown software'}: {offer.count} times{whose}, "
-            f"last {_moment(offer.last)} from {offer.host}\n"
+            f"last {moment(offer.last)} from {offer.host}\n"
             f"  accepted by  {', '.join(verdicts)}\n"
             f"  phase 1      {', '.join(offer.ike)}\n"
             f"  phase 2      {', '.join(offer.esp) or 'not reached'}"
@@ -244,7 +244,7 @@ def offers_text(offers: Sequence[Offer]) -> str:
 def status_text(status: Status) -> str:
     """Return the status for people."""
     lines = [
-        f"{status.name}: l2gate {status.version}, running since {_moment(status.started)}",
+        f"{status.name}: l2gate {status.version}, running since {moment(status.started)}",
         f"{status.sessions} of at most {status.max_sessions} sessions, {status.peers} peers",
         "",
         table(
@@ -255,7 +255,7 @@ def status_text(status: Status) -> str:
     ]
     if len(status.keys) > 1:
         keys = [
-            (row.key, str(row.peers), "never" if row.last is None else _moment(row.last))
+            (row.key, str(row.peers), "never" if row.last is None else moment(row.last))
             for row in status.keys
         ]
         lines += ["", table(("PRE-SHARED KEY", "PEERS", "LAST LOGIN"), keys, right={"PEERS"})]
@@ -283,11 +283,12 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Return a time of people."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _octets(count: int) -> str:
+def octets(count: int) -> str:
     """Return a number of octets in the largest unit that leaves digits before the point."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):

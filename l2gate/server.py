@@ -12,11 +12,12 @@ import os
 import signal
 import time
 from asyncio import AbstractEventLoop, TimerHandle
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from ipaddress import summarize_address_range
 from pathlib import Path
 
+from aaa.radius.client import Server as RadiusServer
 from l2gate.capture import Captures
 from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.control import ControlServer
@@ -24,17 +25,22 @@ from l2gate.event_log import EventLog
 from l2gate.events import (
     Fact,
     Happening,
+    NetworkUp,
     Noted,
     PasswordChangeRequested,
     RouteAdded,
     RouteRemoved,
+    SessionBegun,
+    SessionEnded,
     ShutdownFinished,
     Stage,
 )
 from l2gate.firewall import Firewall, Zone, remove_leftover
 from l2gate.gateway import Gateway
+from l2gate.keeper import Keeper, open_database
 from l2gate.network import Address, Network, NetworkAddress, own_networks
 from l2gate.operations import Operations
+from l2gate.radius_sockets import DynamicListener, RadiusSockets
 from l2gate.reloading import Reloader
 from l2gate.sdnotify import Notifier
 from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
@@ -71,10 +77,12 @@ class Server:
         self._firewall: Firewall | None = None
         self._reloader: Reloader
         self._captures: Captures
+        self._radius: RadiusSockets
         self._reloading: asyncio.Task[None] | None = None
         self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._event_log: EventLog | None = None
+        self._keeper: Keeper | None = None
 
     async def run(self) -> None:
         """Start, serve until told to stop, and leave the machine as it was."""
@@ -114,6 +122,16 @@ class Server:
         async with Network(self._tun.name) as self._network:
             await self._network.bring_up(self._configuration.ppp.mtu, self._gateways())
             self._network.set_pools(self._pools())
+            state = self._configuration.state
+            if state is not None:
+                self._keeper = Keeper(
+                    state,
+                    open_database(state),
+                    self._gateway,
+                    self._loop.time,
+                    time.time,
+                    self.flush,
+                )
             self._reloader = Reloader(
                 self._path,
                 self._configuration,
@@ -131,18 +149,34 @@ class Server:
                 time.time,
                 self.flush,
                 self._reloader.answer,
+                None if self._keeper is None else self._keeper.history,
             )
             self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
-            await control.start()
-            try:
-                await self._serve()
-            finally:
-                await control.close()
+            async with self._keeper or nullcontext():
+                await control.start()
+                try:
+                    await self._serve_with_radius()
+                finally:
+                    await control.close()
         _log.info("server: stopped")
+
+    async def _serve_with_radius(self) -> None:
+        self._radius = RadiusSockets(self._loop, self._on_radius, self.flush)
+        radius = self._configuration.radius
+        listener = None
+        if radius is not None and radius.dynamic is not None:
+            listener = DynamicListener(self._loop, radius.dynamic, self._on_dynamic, self.flush)
+        try:
+            await self._serve()
+        finally:
+            self._radius.close()
+            if listener is not None:
+                listener.close()
 
     async def _serve(self) -> None:
         self._attach()
+        self.flush()
         try:
             settings = self._configuration.server
             users = len(self._configuration.directory.users)
@@ -218,6 +252,12 @@ class Server:
                 self._gateway.receive_inner(packet)
         self.flush()
 
+    def _on_radius(self, data: bytes, server: RadiusServer, channel: int) -> None:
+        self._gateway.receive_radius(data, server, channel, self._loop.time())
+
+    def _on_dynamic(self, data: bytes, host: str) -> bytes | None:
+        return self._gateway.receive_dynamic(data, host, self._loop.time())
+
     def _on_timer(self) -> None:
         self._timer = None
         self._gateway.handle_timeout(self._loop.time())
@@ -242,6 +282,8 @@ class Server:
                 path = peer.path if peer.encapsulated else without_ports(peer.path)
                 captures.sent(packets, path, time.time())
         self._tun.send(gateway.forwarder.take_tun())
+        for request in gateway.radius_datagrams():
+            self._radius.send(request)
         while (event := gateway.next_event()) is not None:
             match event:
                 case Noted():
@@ -258,6 +300,9 @@ class Server:
                     change = asyncio.create_task(self._change_password(event))
                     self._changes.add(change)
                     change.add_done_callback(self._changes.discard)
+                case SessionBegun() | NetworkUp() | SessionEnded():
+                    if self._keeper is not None:
+                        self._keeper.take(event)
                 case ShutdownFinished():
                     self._finished.set()
         self._set_timer()

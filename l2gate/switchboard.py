@@ -11,25 +11,34 @@ LNS reports it closed is the call forgotten and its address free.
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from math import ceil
 
 from aaa import (
     Aaa,
     Accepted,
     ClientFacts,
     Decided,
+    Lease,
     MsChapError,
     NoAddress,
     PasswordChangeRequested,
+    RadiusAsked,
     Rejected,
 )
 from aaa.directory import prefix_number
+from aaa.radius.access import Authorization
+from aaa.radius.constants import AcctTerminateCause
 from l2gate import events, mending
+from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState, time_left
+from l2gate.calls import Call, CallState, End, ends_of
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
+from l2gate.radius import Radius
 from l2gate.records import Tables
+from l2gate.register import Register, why_not
+from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
 from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
 from l2tp.lns import Lns
@@ -46,6 +55,12 @@ RESULTS = {
     ppp.Reason.AUTHENTICATION_TIMED_OUT: CallResult.ADMINISTRATIVE,
 }
 """What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
+
+CAUSES = {
+    ppp.Reason.PEER_TERMINATED: AcctTerminateCause.USER_REQUEST,
+    ppp.Reason.LOCALLY_TERMINATED: AcctTerminateCause.NAS_REQUEST,
+}
+"""What accounting says; whatever else ends a link is a lost carrier there, too."""
 
 OPENING = 120.0
 """Seconds from the start of a call, or the loss of its network, until its network must be open.
@@ -70,8 +85,13 @@ class Switchboard:
         mtu: int,
         entropy: Entropy,
         tell: Callable[[Event], None],
+        radius: Radius,
+        register: Register | None = None,
     ) -> None:
-        """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events."""
+        """`mtu` is the most that is sent to any peer, in octets; `tell` takes the events.
+
+        `register` is there where sessions survive; then a login waits for it (see `begun`).
+        """
         self._lns = lns
         self._aaa = aaa
         self._tables = tables
@@ -79,6 +99,8 @@ class Switchboard:
         self._mtu = mtu
         self._entropy = entropy
         self._tell = tell
+        self._radius = radius
+        self.register = register
         self._calls: dict[Hashable, Call] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self._opening: Deadlines[int] = Deadlines()
@@ -111,7 +133,9 @@ class Switchboard:
         """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
         links, mru = self._links, _within(peer, self._links.mru)
         link = Link(links if mru == links.mru else replace(links, mru=mru), self._entropy)
-        self._calls[event.session] = Call(event, flow, peer, host, attempt, link, now)
+        accounting_id = self._radius.accounting.new_id()
+        call = Call(event, flow, peer, host, attempt, link, now, accounting_id)
+        self._calls[event.session] = call
         attempt.call()
         link.start(now)
         self._opening.set(event.session, now + OPENING)
@@ -124,9 +148,15 @@ class Switchboard:
             call.link.receive(frame, now)
             self._touched.add(session)
 
-    def terminate(self, call: Call, why: str, now: float) -> None:
+    def terminate(
+        self,
+        call: Call,
+        why: str,
+        now: float,
+        cause: AcctTerminateCause = AcctTerminateCause.NAS_REQUEST,
+    ) -> None:
         """End a call the polite way, beginning with an LCP Terminate-Request."""
-        call.why = call.why or why
+        call.why, call.cause = call.why or why, call.cause or cause
         call.link.terminate(why, now)
         self._touched.add(call.session)
 
@@ -148,6 +178,10 @@ class Switchboard:
         self._asked.pop(event.session, None)
         self._touched.discard(event.session)
         self._aaa.release(event.session)
+        self._radius.cancel(event.session, now)
+        if event.by_peer:
+            call.cause = call.cause or AcctTerminateCause.USER_REQUEST
+        self._radius.accounting.closed(call, now)
         why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
         if call.record is not None:
             octets_in, octets_out = call.record.octets_in, call.record.octets_out
@@ -155,6 +189,8 @@ class Switchboard:
         mend = call.mend
         if call.record is None and not call.attempt.why:
             mend = mend or Mend(mending.ASK_THE_CLIENT)
+        if self.register is not None:
+            self.register.ended(call, why)
         text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
         stage, what = Stage.SESSION if call.user else Stage.PPP, Happening.CALL_ENDED
         facts: dict[str, Fact] = {"why": why, "duration": now - call.since}
@@ -202,20 +238,36 @@ class Switchboard:
             policy = self._aaa.policy(call.session)
             call.record.limit(policy.rate_up, policy.rate_down)
 
+    def open_calls(self) -> list[Call]:
+        """Return the calls whose user is logged in, and that do not end yet."""
+        return [call for call in self if call.user and call.state is not CallState.CLOSING]
+
+    def change(self, call: Call, granted: Authorization, now: float) -> None:
+        """Let a call have other times, counted from now, or rates; None changes nothing."""
+        if granted.session_timeout:
+            lasted = ceil(now - call.accepted)
+            granted = replace(granted, session_timeout=lasted + granted.session_timeout)
+        if granted.idle_timeout:
+            call.quiet(now)
+            call.quiet_since = now
+        self._aaa.change(call.session, granted)
+        self._watch(call, now)
+        self._limit(call)
+
     def _watch(self, call: Call, now: float) -> None:
         """End a call whose time is over, or look again when it may be."""
         if not call.user:
             return
-        ends = time_left(call, self._aaa.policy(call.session), now)
-        if (known := self._aaa.time_left(call.user)) is not None:
-            ends.append(known)
-        left, why = min(ends, default=(None, ""))
-        if left is None:
+        ends = ends_of(call, self._aaa.policy(call.session), now)
+        if (known := self._aaa.time_left(call.session)) is not None:
+            ends.append(End(*known))
+        first = min(ends, key=lambda end: end.left, default=None)
+        if first is None:
             self._expiring.clear(call.session)
-        elif left > 0:
-            self._expiring.set(call.session, now + left)
+        elif first.left > 0:
+            self._expiring.set(call.session, now + first.left)
         else:
-            self.terminate(call, why, now)
+            self.terminate(call, first.why, now, first.cause)
 
     # What the links say
 
@@ -226,12 +278,17 @@ class Switchboard:
             call = self._calls.get(self._touched.pop())
             if call is not None:
                 self._drain(call, now)
+        while (answered := self._radius.next_answer()) is not None:
+            self._aaa.answered(*answered)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
-            if isinstance(decided, PasswordChangeRequested):
-                self._change_password(decided)
-            else:
-                self._decide(decided, now)
+            match decided:
+                case PasswordChangeRequested():
+                    self._change_password(decided)
+                case RadiusAsked():
+                    self._ask_radius(decided, now)
+                case Decided():
+                    self._decide(decided, now)
         return busy
 
     def _drain(self, call: Call, now: float) -> None:
@@ -276,7 +333,7 @@ class Switchboard:
                         now,
                     )
             case ppp.NetworkOpened():
-                self._open_network(call, event)
+                self._open_network(call, event, now)
             case ppp.NetworkClosed():
                 self._close_network(call, now)
             case ppp.Ipv6Opened():
@@ -294,21 +351,35 @@ class Switchboard:
     def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
         self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
 
+    def _ask_radius(self, asked: RadiusAsked, now: float) -> None:
+        """Ask; a call that waits for RADIUS servers is not to blame for it."""
+        call = self._calls.get(asked.session)
+        if call is None:
+            self._aaa.release(asked.session)
+            return
+        self._opening.clear(call.session)
+        self._radius.ask(asked, port_of(call), now)
+
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
         if call is None:
             self._aaa.release(decided.session)
             return
+        if call.session not in self._opening and not call.is_open:
+            self._opening.set(call.session, now + OPENING)
         match decided.decision:
             case Accepted() as accepted:
                 self._accept(call, decided.request, accepted, now)
             case Rejected() as rejected:
-                text = f"{call.method} login refused: {rejected.reason.value}"
-                mend = Mend(rejected.hint, int(rejected.ms_chap_error))
-                self._note_refusal(call, text, mend, rejected.reason.value)
-                call.why = f"login refused: {rejected.reason.value}"
-                call.link.rejected(decided.request, rejected.ms_chap_error, rejected.message, now)
+                self._refuse(call, decided.request, rejected, now)
         self._touched.add(call.session)
+
+    def _refuse(self, call: Call, request: int, rejected: Rejected, now: float) -> None:
+        text = f"{call.method} login refused: {rejected.reason.value}"
+        mend = Mend(rejected.hint, int(rejected.ms_chap_error))
+        self._note_refusal(call, text, mend, rejected.reason.value)
+        call.why = f"login refused: {rejected.reason.value}"
+        call.link.rejected(request, rejected.ms_chap_error, rejected.message, now)
 
     def _change_password(self, event: PasswordChangeRequested) -> None:
         call = self._calls.get(event.session)
@@ -325,8 +396,20 @@ class Switchboard:
         if replaced is not None:
             self._close_network(replaced, now)
             self.drop(replaced, accepted.why_replaced, now)
+        call.authorization = accepted.authorization
+        self._lease(call, request, accepted, self._aaa.lease, now)
+
+    def _lease(
+        self,
+        call: Call,
+        request: int,
+        accepted: Accepted,
+        lease: Callable[[Hashable], Lease],
+        now: float,
+    ) -> None:
+        """Give a call an address, and admit it; where there is a register, ask that first."""
         try:
-            call.lease = self._aaa.lease(call.session)
+            call.lease = lease(call.session)
         except NoAddress as error:
             shown = MsChapError.NO_DIALIN_PERMISSION
             mend = Mend(error.mend, int(shown))
@@ -334,11 +417,46 @@ class Switchboard:
             call.why, call.result = f"no address: {error.why}", CallResult.NO_FACILITIES_NOW
             call.link.rejected(request, shown, NO_ADDRESS, now)
             return
+        if self.register is None:
+            self._admit(call, request, accepted, call.lease, now)
+        else:
+            self.register.begin(call, request, accepted)
+
+    def begun(
+        self,
+        session: int,
+        beginning: Beginning,
+        answer: AddressTaken | TooManySessions | StateError | None,
+        now: float,
+    ) -> None:
+        """Go on with a login that waits for the register (see Gateway.begun)."""
+        call = self._calls.get(session)
+        login = None if self.register is None else self.register.answered(session, beginning)
+        if call is None or call.lease is None or login is None or call.state is CallState.CLOSING:
+            return
+        request, accepted = login.request, login.accepted
+        match answer:
+            case None:
+                self._admit(call, request, accepted, call.lease, now)
+            case AddressTaken():
+                self._lease(call, request, accepted, self._aaa.lease_other, now)
+            case TooManySessions() | StateError():
+                self._aaa.release(session)
+                call.lease = None
+                self._refuse(call, request, why_not(beginning.login, answer), now)
+        self._touched.add(session)
+
+    def _admit(
+        self, call: Call, request: int, accepted: Accepted, lease: Lease, now: float
+    ) -> None:
         call.user, call.department, call.why = accepted.user.name, accepted.department, ""
         call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
         call.accepted = call.quiet_since = now
         self._watch(call, now)
-        department, address = accepted.department.name, str(call.lease.address)
+        self._limit(call)
+        if call.authorization is not None and call.authorization.filter_id is not None:
+            self._note(call, Stage.LOGIN, "of what RADIUS grants, Filter-Id has no effect here")
+        department, address = accepted.department.name, str(lease.address)
         self._note(
             call,
             Stage.LOGIN,
@@ -365,7 +483,7 @@ class Switchboard:
         mtu = self._aaa.policy(call.session).mtu
         return self._mtu if mtu is None else min(mtu, self._mtu)
 
-    def _open_network(self, call: Call, event: ppp.NetworkOpened) -> None:
+    def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
         call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
@@ -373,12 +491,15 @@ class Switchboard:
         call.state = CallState.OPEN
         self._opening.clear(call.session)
         self._tables.add_session(call.record)
+        if self.register is not None:
+            self.register.opened(call)
         address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
         proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
         self._tell(RouteAdded(IPv4Network(address), gateway, zone, proxy_arp))
         for network in call.routes:
             self._tell(RouteAdded(network, gateway, zone))
         behind = "".join(f", {network} behind it" for network in call.routes)
+        self._radius.accounting.opened(call, now)
         self._note(
             call,
             Stage.SESSION,
@@ -423,6 +544,7 @@ class Switchboard:
         call.state = CallState.CLOSING
         call.why = call.why or event.why
         call.peer_hung_up = event.by_peer
+        call.cause = call.cause or CAUSES.get(event.reason, AcctTerminateCause.LOST_CARRIER)
         result = RESULTS.get(event.reason, call.result)
         self._lns.close_session(call.session, result, message=event.why, now=now)
 

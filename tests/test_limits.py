@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from aaa import leases, lockout, totp
+from aaa.radius import client as radius
+from aaa.radius import dynamic
 from ipsec import (
     certificates,
     dpd,
@@ -23,6 +25,7 @@ from ipsec import (
 )
 from ipsec.config import IkeConfig
 from l2gate import (
+    accounting,
     attempts,
     batch,
     capture,
@@ -30,14 +33,17 @@ from l2gate import (
     event_log,
     fleet,
     gateway,
+    keeper,
     linelimit,
     operations,
+    past,
     reloading,
     switchboard,
 )
 from l2gate import peers as gate_peers
 from l2gate.configuration import load, values
 from l2gate.settings import ike_config, link_config, lns_config
+from l2gate.state import worker
 from l2tp.config import L2tpConfig
 from ppp import eap, eap_tls
 
@@ -96,7 +102,20 @@ CODE = {
     "time that an answer takes after many wrong passwords": lockout.DELAY,
     "codes tried for one login": 2 * totp.TOLERANCE + 1,
     "steps that an argon2 hash may take, KiB times passes": values.MOST_ARGON2_WORK,
+    "requests under way to a RADIUS server": radius.CHANNELS * radius.IDENTIFIERS,
+    "requests that wait in line for RADIUS servers": radius.MAX_WAITING,
+    "RADIUS reports that wait for a server": accounting.MAX_REPORTS,
+    "RADIUS reports under way at one time": accounting.WINDOW,
+    "time until reports are sent again that no server has taken": accounting.RETRY,
+    "answers to Disconnect- and CoA-Requests that are kept for repetitions, each client": (
+        dynamic.REMEMBERED
+    ),
     "names of each kind in an answer of `l2gate reload`": reloading.MOST_NAMES,
+    "time that a login waits for the database of `state`": keeper.PATIENCE,
+    "time between two notes of what sessions have carried": keeper.UPDATE,
+    "changes that wait for a database that is away": worker.MAX_WAITING,
+    "sessions in an answer of `l2gate history`, unless asked otherwise": past.SHOWN,
+    "sessions in an answer of `l2gate history`, at most": past.MOST_SHOWN,
     "clients of the control socket": control.MAX_CLIENTS,
     "events that wait to be written to `server.event_log`": event_log.MAX_WAITING,
     "captures at one time": capture.MAX_CAPTURES,

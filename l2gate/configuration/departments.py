@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network
 
-from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, User
+from aaa import DEFAULT_DEPARTMENT, AddressRange, Department, Pool, Source, User
 from aaa.credentials import why_impossible
-from aaa.directory import suffix_of
+from aaa.directory import MAX_USER_ROUTES, suffix_of
 from l2gate.configuration import ipv6, values
 from l2gate.configuration.behind import NetworksBehind
 from l2gate.configuration.ipv6 import AnyNetwork, PrefixPlan
@@ -24,7 +24,6 @@ SHUT_OUT = "can never log in"
 
 MAX_DNS = 2
 MAX_WINS = 2
-MAX_USER_ROUTES = 64
 """RFC 1877 has a primary and a secondary server of each kind; as many of IPv6 may be beside."""
 
 
@@ -75,8 +74,11 @@ def _read_department(name: str, section: Section) -> Entry:
     routes = section.take_all("routes", values.any_network)
     search_domains = section.take_all("search_domains", values.domain_name)
     pool6 = section.take("pool6", ipv6.pool, None)
+    authenticate = section.take_all("authenticate", values.one_of(Source)) or (Source.LOCAL,)
     policy = read_policy(section, dns)
     section.finish()
+    if len(set(authenticate)) < len(authenticate):
+        section.error("authenticate", "the same is given twice: remove one of them")
     told = ipv6.tell_apart(section, dns, routes, pool6, search_domains)
     for servers in (told.dns, told.dns6):
         if len(servers) > MAX_DNS:
@@ -112,6 +114,7 @@ def _read_department(name: str, section: Section) -> Entry:
         pool6,
         told.dns6,
         told.routes6,
+        authenticate,
         policy,
     )
     return Entry(section, name, domains, department)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.policy import check_firewall
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
+from l2gate.configuration.radius import asks_radius, check_sources, read_radius
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
+from l2gate.configuration.state import read_state
 from ppp.router import MINIMUM_MTU
 
 if TYPE_CHECKING:
@@ -70,7 +73,12 @@ def _load(
     l2tp = read_l2tp(_only(files, "l2tp"))
     ppp = read_ppp(_only(files, "ppp"))
     lockout = read_lockout(_only(files, "lockout"))
+    radius_section = _only(files, "radius")
+    radius = read_radius(radius_section, server.name)
+    is_kept = any("state" in file for file in files)
+    state = read_state(_only(files, "state"), server.name) if is_kept else None
     entries = read_departments(files)
+    check_sources(radius_section, radius, entries)
     for entry in entries:
         check_firewall(entry.section, server.firewall)
     plan = AddressPlan(entries)
@@ -80,10 +88,15 @@ def _load(
         file.finish()
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
-    _warn_of_logins(files[0], users, ppp)
+    _warn_of_logins(files[0], users, ppp, any(map(asks_radius, entries)))
     _warn_of_small_links(entries, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
-    configuration = Configuration(server, ipsec, l2tp, ppp, Directory(departments, users), lockout)
+    directory = Directory(
+        departments,
+        users,
+        tuple(network for network in own_networks if isinstance(network, IPv4Network)),
+    )
+    configuration = Configuration(server, ipsec, l2tp, ppp, directory, lockout, radius, state)
     return Loaded(configuration, tuple(_in_order(problems.warnings, files)))
 
 
@@ -106,8 +119,10 @@ def _only(files: Sequence[Section], key: str) -> Section:
     return sections[having[0].file]
 
 
-def _warn_of_logins(file: Section, users: Mapping[str, User], ppp: PppSettings) -> None:
-    if not users:
+def _warn_of_logins(
+    file: Section, users: Mapping[str, User], ppp: PppSettings, by_radius: bool
+) -> None:
+    if not users and not by_radius:
         file.warn(None, "there are no users: nobody can log in")
     expired = [user.name for user in users.values() if user.must_change_password]
     changing = {AuthenticationMethod.MS_CHAPV2, AuthenticationMethod.EAP}

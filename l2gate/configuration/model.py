@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaa import Directory, Limits
+from aaa.radius.client import Server
 
 if TYPE_CHECKING:
     from ipsec.credentials import Credentials
@@ -158,8 +159,59 @@ class PppSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DynamicClient:
+    """Who may end and change sessions from outside, by the address that it sends from."""
+
+    host: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicSettings:
+    """Dynamic authorization (RFC 5176): where we listen for whom."""
+
+    listen: IPv4Address | IPv6Address
+    port: int
+    clients: tuple[DynamicClient, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusSettings:
+    """RADIUS. `accounting_servers` is empty where nothing is accounted.
+
+    A server has `timeout` seconds to answer, and is then taken for dead for `dead_time`.
+    `interim_interval` (seconds) is None where there are no reports between start and stop.
+    """
+
+    servers: tuple[Server, ...]
+    accounting_servers: tuple[Server, ...]
+    timeout: float
+    dead_time: float
+    nas_identifier: str
+    interim_interval: float | None
+    dynamic: DynamicSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Where leases, sessions and history are kept: in a file, or else on a PostgreSQL server.
+
+    `postgresql` is libpq's connection string. `gateway` is a name that no other server has which
+    keeps its state there; `keep` says after how many days history is forgotten.
+    """
+
+    file: Path | None
+    postgresql: str | None = field(repr=False)
+    gateway: str
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that was configured. `lockout` is None where wrong passwords lock nobody."""
+    """All that was configured. `lockout` is None where wrong passwords lock nobody.
+
+    `state` is None where nothing survives a restart.
+    """
 
     server: ServerSettings
     ipsec: IpsecSettings
@@ -167,3 +219,5 @@ class Configuration:
     ppp: PppSettings
     directory: Directory
     lockout: Limits | None = field(default_factory=Limits)
+    radius: RadiusSettings | None = None
+    state: StateSettings | None = None

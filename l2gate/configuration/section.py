@@ -19,7 +19,9 @@ from l2gate.configuration.problems import Place, Problems
 Value = TypeVar("Value")
 Default = TypeVar("Default")
 
-SECRETS = frozenset({"password", "nt_hash", "argon2", "totp", "psk", "psk_next", "secret"})
+SECRETS = frozenset(
+    {"password", "nt_hash", "argon2", "totp", "psk", "psk_next", "secret", "postgresql"}
+)
 """Keys whose values are never shown."""
 
 NULL = "tag:yaml.org,2002:null"
@@ -68,6 +70,11 @@ class Section:
         """Return how messages begin that are about `key`."""
         path = ".".join(part for part in (self.path, key) if part)
         return f"{path}: " if path else ""
+
+    @property
+    def has_no_keys(self) -> bool:
+        """Whether no key is given, or the section itself is not."""
+        return not self._pairs
 
     def __contains__(self, key: str) -> bool:
         return key in self._pairs

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ipsec.credentials import Calendar
 
 EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
+DEFAULT_NAME = "l2gate"
 CONTROL_SOCKET = Path("/run/l2gate/control.sock")
 
 MRU = values.number(576, 1500)
@@ -37,7 +38,7 @@ MRU = values.number(576, 1500)
 def read_server(section: Section) -> ServerSettings:
     """Read `server`."""
     settings = ServerSettings(
-        name=section.take("name", values.host_name, "l2gate"),
+        name=section.take("name", values.host_name, DEFAULT_NAME),
         listen=section.take_all("listen", values.any_address) or EVERYWHERE,
         tun=section.take("tun", values.interface, "l2gate0"),
         control_socket=section.take("control_socket", values.socket_path, CONTROL_SOCKET),
@@ -56,8 +57,8 @@ def read_ipsec(section: Section, server: str, calendar: "Calendar") -> IpsecSett
 
     `server` is the server's name, which clients may look for in its certificate.
     """
-    psk = _read_secret(section, "psk")
-    psk_next = _read_secret(section, "psk_next")
+    psk = read_secret(section, "psk")
+    psk_next = read_secret(section, "psk_next")
     keys = _read_keys(section.items("keys"), psk, psk_next)
     certificate = section.take("certificate", Path, None)
     private_key = section.take("private_key", Path, None)
@@ -131,8 +132,8 @@ def _read_key(section: Section) -> KeySettings | None:
     group = section.take("group", values.group_name, None)
     if network is not None or group is not None:
         section.path = f"{section.path}[{group or network}]"
-    psk = _read_secret(section, "psk")
-    psk_next = _read_secret(section, "psk_next")
+    psk = read_secret(section, "psk")
+    psk_next = read_secret(section, "psk_next")
     section.finish()
     if "from" in section and "group" in section:
         section.error("group", "is given beside from: aggressive mode goes by the group alone")
@@ -189,7 +190,7 @@ def read_l2tp(section: Section) -> L2tpSettings:
     """Read `l2tp`."""
     tunnel_name = section.take("tunnel_name", values.host_name, "LNS")
     authenticated = section.take("tunnel_authentication", values.switch, False)
-    secret = _read_secret(section, "secret")
+    secret = read_secret(section, "secret")
     hello_interval = float(section.take("hello_interval", values.number(10, 3600), 60))
     section.finish()
     given = "secret" if "secret" in section else "secret_file"
@@ -238,7 +239,7 @@ def read_lockout(section: Section) -> Limits | None:
     return None if attempts is None else Limits(attempts, float(window), float(duration))
 
 
-def _read_secret(section: Section, key: str) -> bytes | None:
+def read_secret(section: Section, key: str) -> bytes | None:
     """Read a secret that is given as `key`, or as the file `key`_file."""
     secret = section.take(key, values.shared_secret, None)
     file = section.take(f"{key}_file", Path, None)

@@ -42,6 +42,51 @@ def test_fresh_addresses_come_in_order_and_a_session_keeps_its_own() -> None:
     assert len(leases) == 2
 
 
+def test_addresses_of_before_are_remembered() -> None:
+    leases = Leases(directory([STAFF], [User("fix", "pw", address=IPv4Address("10.0.0.3"))]))
+    before = {"bob": "10.0.0.4", "old": "10.0.0.2", "eve": "10.0.0.2"}
+    before |= {"jim": "10.0.0.3", "ann": "10.9.9.9"}
+    leases.remember({user: int(IPv4Address(text)) for user, text in before.items()})
+    assert address(leases, "s1", EVE) == "10.0.0.2", "the latest had it last"
+    assert address(leases, "s2", JIM) == "10.0.0.4", "3 is reserved now; the longest unused one"
+    with pytest.raises(PoolExhausted):
+        address(leases, "s3", BOB)
+    leases.release("s1")
+    leases.release("s2")
+    assert address(leases, "s4", JIM) == "10.0.0.4"
+
+
+def test_foreign_addresses_are_given_to_nobody_and_come_back() -> None:
+    leases = Leases(directory([STAFF]))
+    assert address(leases, "s1", BOB) == "10.0.0.2"
+    leases.release("s1")
+    leases.set_foreign([int(IPv4Address("10.0.0.2")), int(IPv4Address("10.0.0.3"))])
+    assert address(leases, "s2", BOB) == "10.0.0.4", "another gateway has what was his"
+    with pytest.raises(PoolExhausted):
+        address(leases, "s3", EVE)
+    leases.set_foreign([int(IPv4Address("10.0.0.3"))])
+    assert address(leases, "s3", EVE) == "10.0.0.2"
+    leases.set_foreign([])
+    assert address(leases, "s4", JIM) == "10.0.0.3", "the cursor had passed it"
+    leases.set_foreign([int(IPv4Address("10.0.0.4"))])
+    leases.release("s2")
+    with pytest.raises(PoolExhausted):
+        address(leases, "s5", BOB)
+    leases.set_foreign([])
+    assert address(leases, "s5", BOB) == "10.0.0.4"
+
+
+def test_an_address_that_turns_out_to_be_foreign() -> None:
+    fixed = User("fix", "pw", address=IPv4Address("10.0.0.3"))
+    leases = Leases(directory([STAFF], [fixed]))
+    assert address(leases, "s1", BOB) == "10.0.0.2"
+    leases.give_up("s1")
+    assert address(leases, "s1", BOB) == "10.0.0.4"
+    assert address(leases, "s2", fixed) == "10.0.0.3"
+    leases.give_up("s2")
+    assert address(leases, "s2", fixed) == "10.0.0.3", "it is nobody else's to give"
+
+
 def test_all_ranges_of_a_pool_are_used() -> None:
     two = department("default", "10.0.0.9", "10.0.1.1-10.0.1.2")
     leases = Leases(directory([two]))

@@ -44,3 +44,5 @@ unpack ppp xl2tpd ppp
 unpack strongswan strongswan-starter strongswan-charon strongswan-libcharon libstrongswan \
 	libstrongswan-standard-plugins libcharon-extra-plugins
 unpack libreswan libreswan libnss3-tools
+unpack postgresql "$(apt-cache depends postgresql | sed -n 's/.*Depends: //p')"
+unpack freeradius freeradius freeradius-utils

@@ -211,6 +211,8 @@ def test_init_then_check(run: Run, tmp_path: Path) -> None:
     assert loaded.warnings == ()
     configuration = loaded.configuration
     assert configuration.server.name == "vpn.example.com"
+    assert configuration.state is not None
+    assert configuration.state.file == path.parent / "state.db"
     assert len(configuration.ipsec.psk) == 24
     (user,) = configuration.directory.users.values()
     (department,) = configuration.directory.departments.values()
@@ -246,6 +248,11 @@ def test_init_makes_other_secrets_each_time(tmp_path: Path) -> None:
     assert len({first.psk for first in made} | {first.password for first in made}) == 20
     assert not set("".join(first.psk + first.password for first in made)) & set("0Oo1Il")
     assert made[0].psk not in repr(made[0])
+
+
+def test_init_keeps_the_state_where_the_service_may_write() -> None:
+    first = first_configuration.make_up(Path("/etc/l2gate/l2gate.yaml"), "vpn")
+    assert "  file: /var/lib/l2gate/state.db  " in first_configuration.text(first)
 
 
 def test_init_chooses_a_network_that_the_server_is_not_in(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import yaml
 import l2gate.configuration.departments
 import l2gate.configuration.eap
 import l2gate.configuration.policy
+import l2gate.configuration.radius
 import l2gate.configuration.sections
+import l2gate.configuration.state
 from l2gate.configuration import Loaded, load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -22,6 +24,8 @@ BASE: dict[str, dict[str, object]] = {
     "l2tp": {},
     "ppp": {},
     "lockout": {},
+    "radius": {"servers": [{"address": "192.0.2.10", "secret": PSK}]},
+    "state": {"file": "/var/lib/l2gate/state.db"},
     "departments": {"pool": "172.16.9.0/24", "gateway": "172.16.9.1"},
     "users": {"name": "bob", "password": "pw"},
 }
@@ -34,7 +38,12 @@ READERS = {
     "l2tp": "read_l2tp",
     "ppp": "read_ppp",
     "lockout": "read_lockout",
+    "state": "read_state",
     "ppp.eap": "read_eap",
+    "radius": "read_radius",
+    "radius.servers": "_read_server",
+    "radius.dynamic_authorization": "_read_dynamic",
+    "radius.dynamic_authorization.clients": "_read_client",
     "departments": "_read_department read_policy",
     "departments.rate": "_read_rate",
     "departments.allow": "_read_allowed",
@@ -61,7 +70,9 @@ def keys_read() -> dict[str, set[str]]:
         for module in (
             l2gate.configuration.sections,
             l2gate.configuration.eap,
+            l2gate.configuration.radius,
             l2gate.configuration.departments,
+            l2gate.configuration.state,
             l2gate.configuration.policy,
         )
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text()))
@@ -81,7 +92,7 @@ def _keys(function: ast.FunctionDef) -> list[str]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             if name in {"take", "take_all", "require", "require_all", "items"}:
                 keys.append(texts[0])
-            elif isinstance(node.func, ast.Name) and node.func.id == "_read_secret":
+            elif isinstance(node.func, ast.Name) and node.func.id == "read_secret":
                 keys += [texts[0], f"{texts[0]}_file"]
     return keys
 

@@ -209,3 +209,36 @@ def test_no_mistake_shows_a_secret(tmp_path: Path) -> None:
           - {name: d, password: hunter2, nt_hash: hunter2}
         """
     assert "hunter2" not in mistakes(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("{}", "state: needs where to keep it: add for example 'file: /var/lib/l2gate/state.db'"),
+        ("{keep: 3}", "state: needs where to keep it: add for example 'file: /var/lib/l2gate/stat"),
+        ("{file: state.db}", "state.file: expected the absolute path of a file, such as /var/lib"),
+        ("{file: /var/lib/}", "state.file: expected the absolute path of a file, such as /var/li"),
+        ("{postgresql: hunter2}", "state.postgresql: expected a connection string, such as "),
+        ("{file: /s.db, postgresql: a=b}", "state.postgresql: is given beside file: remove one"),
+        ("{file: /s.db, keep: 0}", "state.keep: expected a whole number from 1 to 36500, found"),
+        ("{file: /s.db, gateway: a b}", "state.gateway: expected "),
+        (
+            "{postgresql: host=db password=a hunter2, gateway: x}",
+            "state.postgresql: expected a con",
+        ),
+        ("{postgresql: host=db}", "state: gateway is missing, a name that no other server has: "),
+        ("{postgresql_file: nowhere}", "state.postgresql_file: "),
+        ("{path: /s.db, file: /s.db}", "state: unknown key 'path': known are file, postgresql, "),
+    ],
+)
+def test_the_state(tmp_path: Path, state: str, told: str) -> None:
+    found = mistakes(tmp_path, f"state: {state}{REST}")
+    assert found.startswith(f"l2gate.yaml:1: {told}")
+    assert "hunter2" not in found
+
+
+def test_postgresql_without_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l2gate.configuration.state.find_spec", lambda name: None)
+    assert mistakes(tmp_path, f"state: {{postgresql: host=db, gateway: x}}{REST}") == (
+        "l2gate.yaml:1: state.postgresql: needs psycopg: pip install 'l2gate[postgresql]'"
+    )

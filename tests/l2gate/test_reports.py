@@ -65,7 +65,7 @@ def over_the_wire(result: Json) -> Json:
 
 @pytest.fixture(autouse=True)
 def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("l2gate.reports._moment", lambda seconds: f"<{seconds:.0f}>")
+    monkeypatch.setattr("l2gate.reports.moment", lambda seconds: f"<{seconds:.0f}>")
 
 
 def test_sessions_arrive_as_they_were() -> None:

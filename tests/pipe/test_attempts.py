@@ -13,7 +13,10 @@ from typing import NamedTuple
 import pytest
 from cryptography.x509 import Certificate
 
-from aaa import Directory, Hours, Policy, Span, User
+from aaa import Directory, Hours, Policy, Source, Span, User
+from aaa.radius.client import Server
+from aaa.radius.constants import MICROSOFT, AttributeType, Code, MicrosoftType
+from aaa.radius.packet import Attribute
 from ipsec.algorithms import EspAlgorithms
 from ipsec.config import IkeConfig, PresharedKey
 from ipsec.constants import (
@@ -29,13 +32,14 @@ from ipsec.endpoint import Datagram, Ike
 from ipsec.offers import IkeSuite
 from ipsec.path import Path as Route
 from ipsec.payloads import Identification
-from l2gate.configuration.model import KeySettings
+from l2gate.configuration.model import KeySettings, RadiusSettings
 from l2gate.history import Attempt, Reached
 from ppp.config import Method
 from tests.support import certificates
 from tests.support.client import PATIENT, ClientHost, ClientState
 from tests.support.foreign import ikev2
 from tests.support.lab import PASSWORD, PSK, SERVER, Lab, configuration, with_ipsec
+from tests.support.radius_lab import SECRET, Answer, RadiusLab, accepting, asking, reply
 from tests.support.simulation import ESP_PORT, Nat
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md").read_text()
@@ -176,6 +180,7 @@ class Mistake(NamedTuple):
     directory: Callable[[Directory], Directory] = with_bob
     before: str = ""
     dies_at: Reached | None = None
+    radius: Answer | None = None
 
 
 def block_port(port: int) -> Callable[[Lab], None]:
@@ -211,6 +216,18 @@ ANOTHER_KEY = certificates.credentials(ISSUE(), key=certificates.rsa_key("desk")
 def allow_ms_chap_alone(lab: Lab) -> None:
     calls = lab.server.gateway.calls
     calls._links = replace(calls._links, methods=(Method.MS_CHAP_V2,))
+
+
+RADIUS = RadiusSettings((Server("192.0.2.10", 1812, SECRET),), (), 9.0, 60.0, "vpn", None)
+U1 = "u1@sales.example.com"
+TAKEN = Attribute(AttributeType.FRAMED_IP_ADDRESS, bytes([172, 16, 1, 2]))
+MS_CHAP_SUCCESS = Attribute.of_vendor(
+    MICROSOFT, MicrosoftType.CHAP2_SUCCESS, b"\0S=" + b"0123456789" * 4
+)
+
+
+def ask_for_strangers(directory: Directory) -> Directory:
+    return asking(directory, (Source.LOCAL, Source.RADIUS))
 
 
 MISTAKES = {
@@ -283,6 +300,16 @@ MISTAKES = {
         with_methods(Method.CHAP_MD5),
         directory=lambda d: with_bob(d, password=None, nt_hash=bytes(16)),
     ),
+    "no RADIUS server answers": Mistake(radius=lambda _: None, directory=asking),
+    "the RADIUS server has another secret": Mistake(
+        radius=accepting(secret=b"another"), directory=asking
+    ),
+    "the RADIUS server refuses": Mistake(
+        radius=lambda request: reply(request, Code.ACCESS_REJECT), directory=asking
+    ),
+    "the RADIUS server gives an address that is taken": Mistake(
+        radius=accepting(TAKEN, MS_CHAP_SUCCESS), directory=ask_for_strangers, before=U1
+    ),
     "the client stalls in IPCP": Mistake(without_frames(b"\x80\x21\x01")),
     "the client vanishes before PPP": Mistake(dies_at=Reached.TUNNEL),
     "the client vanishes in the login": Mistake(dies_at=Reached.LCP),
@@ -296,7 +323,7 @@ def attempts(lab: Lab) -> list[Attempt]:
 
 def make(mistake: Mistake) -> tuple[Lab, Attempt]:
     """Let a client make a mistake, until the server has given it up."""
-    lab = Lab()
+    lab = Lab() if mistake.radius is None else RadiusLab(RADIUS, answer=mistake.radius)
     lab.server.gateway.replace_directory(mistake.directory(configuration().directory), 1000.0)
     if mistake.before:
         first = lab.client(mistake.before, "198.51.100.8", host_name="another")

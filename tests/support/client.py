@@ -5,6 +5,8 @@ uses the same tables and forwarder as the server, with a session through which a
 are reached.
 """
 
+import time
+from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
@@ -52,8 +54,13 @@ WALL = 1_800_000_000.0
 class ServerHost:
     """A gateway as a host. `log` holds what it noted, `inner` what it sent to its TUN device."""
 
-    def __init__(self, configuration: Configuration, entropy: Entropy) -> None:
-        self.gateway = Gateway(configuration, entropy, lambda: WALL)
+    def __init__(
+        self,
+        configuration: Configuration,
+        entropy: Entropy,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.gateway = Gateway(configuration, entropy, wall)
         self.log: list[Noted] = []
         self.events: list[Event] = []
         self.inner: list[bytes] = []

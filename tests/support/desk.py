@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from l2gate.configuration import load
+from l2gate.configuration.model import StateSettings
 from l2gate.control import ControlServer
+from l2gate.keeper import Keeper, open_database
 from l2gate.operations import Operations
 from l2gate.reloading import Reloader
 from tests.support.client import ClientHost, ClientState
@@ -30,11 +32,15 @@ users:
 
 
 class ServedLab(Lab):
-    """A lab whose server has its users from a file and answers on a control socket."""
+    """A lab whose server has its users from a file and answers on a control socket.
+
+    The past that it tells of is in `state`; its own sessions are not added to it.
+    """
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self.path, self.socket = directory / "l2gate.yaml", directory / "control.sock"
+        self.state = directory / "state.db"
         self.path.write_text(TEXT.format(socket=self.socket, psk=PSK.decode(), password=PASSWORD))
         self.path.chmod(0o600)
         self.gateway = self.server.gateway
@@ -71,6 +77,10 @@ class ServedLab(Lab):
                 lambda: None,
                 lambda _: None,
             )
+            state = StateSettings(self.state, None, "one", 365)
+            keeper = Keeper(
+                state, open_database(state), self.gateway, self.now, self.wall, lambda: None
+            )
             desk = Operations(
                 self.configuration,
                 self.gateway,
@@ -78,13 +88,15 @@ class ServedLab(Lab):
                 self.wall,
                 lambda: None,
                 self.reloader.answer,
+                keeper.history,
             )
             server = ControlServer(self.socket, desk.handle)
-            await server.start()
-            try:
-                return await work()
-            finally:
-                await server.close()
+            async with keeper:
+                await server.start()
+                try:
+                    return await work()
+                finally:
+                    await server.close()
 
         result = asyncio.run(run())
         self.run(5)

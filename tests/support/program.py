@@ -59,13 +59,17 @@ class Dialler:
                 self.host.handle_timeout(time.monotonic())
 
 
-def configure(directory: Path, more: str = "") -> Path:
-    """Write a configuration with its control socket in `directory`; `more` is of `server`."""
+def configure(directory: Path, more: str = "", sections: str = "") -> Path:
+    """Write a configuration with its control socket in `directory`; `more` is of `server`.
+
+    `sections` are further ones.
+    """
     path = directory / "l2gate.yaml"
     path.write_text(
         _CONFIGURATION.format(
             server=SERVER, directory=directory, more=more, psk=PSK, user=USER, password=PASSWORD
         )
+        + sections
     )
     path.chmod(0o600)
     return path

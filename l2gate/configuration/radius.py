@@ -1,0 +1,156 @@
+"""The section radius: the servers, accounting, and who may end sessions."""
+
+from ipaddress import IPv4Address, IPv6Address
+
+from aaa.directory import Source
+from aaa.radius.client import Server
+from aaa.radius.constants import (
+    ACCOUNTING_PORT,
+    AUTHENTICATION_PORT,
+    DYNAMIC_AUTHORIZATION_PORT,
+)
+from l2gate.configuration import values
+from l2gate.configuration.departments import Entry
+from l2gate.configuration.model import DynamicClient, DynamicSettings, RadiusSettings
+from l2gate.configuration.section import Expected, Section
+from l2gate.configuration.sections import read_secret
+
+PORT = values.number(1, 65535)
+EVERYWHERE = IPv4Address("0.0.0.0")
+WEAK_SECRET_BITS = 64
+"""Whoever records one packet can search for a secret of fewer bits: MD5 is fast."""
+
+
+def read_radius(section: Section, server: str) -> RadiusSettings | None:
+    """Read `radius`; None where there is none. `server` is this server's name."""
+    pairs = [_read_server(item) for item in section.items("servers")]
+    timeout = section.take("timeout", values.number(3, 60), 9)
+    dead_time = section.take("dead_time", values.number(1, 3600), 60)
+    nas_identifier = section.take("nas_identifier", values.host_name, server)
+    accounting = section.take("accounting", values.switch, True)
+    interim_interval = section.take("interim_interval", values.interval(60, 86400), 600.0)
+    dynamic = _read_dynamic(section.section("dynamic_authorization"))
+    section.finish()
+    if section.has_no_keys:
+        return None
+    if "servers" not in section:
+        section.error(
+            None,
+            "servers is missing: add for example "
+            "'servers: [{address: 192.0.2.10, secret_file: radius-secret}]'",
+        )
+    usable = [pair for pair in pairs if pair is not None]
+    addresses = [str(access) for access, _ in usable]
+    for address in sorted({address for address in addresses if addresses.count(address) > 1}):
+        section.error("servers", f"{address} is given twice: remove one of them")
+    return RadiusSettings(
+        tuple(access for access, _ in usable),
+        tuple(account for _, account in usable) if accounting else (),
+        float(timeout),
+        float(dead_time),
+        nas_identifier,
+        interim_interval,
+        dynamic,
+    )
+
+
+def check_sources(section: Section, radius: RadiusSettings | None, entries: list[Entry]) -> None:
+    """Note departments that ask RADIUS servers which there are not, and servers nobody asks."""
+    asking = [entry for entry in entries if asks_radius(entry)]
+    if radius is None:
+        for entry in asking:
+            entry.section.error(
+                "authenticate", "needs the section 'radius': add it, or remove 'radius' here"
+            )
+    elif not asking and not radius.accounting_servers and radius.dynamic is None:
+        section.warn(
+            None,
+            "has no effect: add 'radius' to 'authenticate' of a department, or 'accounting: true'",
+        )
+
+
+def asks_radius(entry: Entry) -> bool:
+    """Say whether the users of a department may be RADIUS servers'."""
+    return entry.department is not None and Source.RADIUS in entry.department.authenticate
+
+
+def _read_server(section: Section) -> tuple[Server, Server] | None:
+    """Read an item of `servers`: the server for logins, and the one for accounting."""
+    address = section.require("address", _machine, "192.0.2.10")
+    if address is not None:
+        section.path = f"{section.path}[{address}]"
+    port = section.take("port", PORT, AUTHENTICATION_PORT)
+    accounting_port = section.take("accounting_port", PORT, ACCOUNTING_PORT)
+    secret = _checked(section, read_secret(section, "secret"))
+    demanded = section.take("require_message_authenticator", values.switch, True)
+    section.finish()
+    if port == accounting_port:
+        section.error("accounting_port", "is the port of the logins too: choose another")
+    if not demanded:
+        section.warn(
+            "require_message_authenticator",
+            "without it, who sits on the way to the server can let anybody in (CVE-2024-3596): "
+            "update the server instead",
+        )
+    if address is None or secret is None:
+        return None
+    host = str(address)
+    return Server(host, port, secret, demanded), Server(host, accounting_port, secret, demanded)
+
+
+def _read_dynamic(section: Section) -> DynamicSettings | None:
+    """Read `dynamic_authorization`; None where nobody may end sessions."""
+    listen = section.take("listen", values.any_address, EVERYWHERE)
+    port = section.take("port", PORT, DYNAMIC_AUTHORIZATION_PORT)
+    clients = [_read_client(item) for item in section.items("clients")]
+    section.finish()
+    if section.has_no_keys:
+        return None
+    if "clients" not in section:
+        section.error(
+            None,
+            "clients is missing, so that nobody may: add for example "
+            "'clients: [{address: 192.0.2.10, secret_file: radius-secret}]'",
+        )
+    known = [client for client in clients if client is not None]
+    hosts = [client.host for client in known]
+    for host in hosts:
+        if (":" in host) != (listen.version == 6):
+            section.error(
+                "listen", f"{listen} cannot be reached from {host}: give an address of its kind"
+            )
+    if len(set(hosts)) < len(hosts):
+        section.error("clients", "the same address is given twice: remove one of them")
+    return DynamicSettings(listen, port, tuple(known))
+
+
+def _read_client(section: Section) -> DynamicClient | None:
+    """Read an item of `clients`."""
+    address: IPv4Address | IPv6Address | None = section.require("address", _machine, "192.0.2.10")
+    if address is not None:
+        section.path = f"{section.path}[{address}]"
+    secret = _checked(section, read_secret(section, "secret"))
+    section.finish()
+    return None if address is None or secret is None else DynamicClient(str(address), secret)
+
+
+def _machine(text: str) -> IPv4Address | IPv6Address:
+    """Return the address of a machine, which may be this one."""
+    address = values.any_address(text)
+    if address.is_unspecified or address.is_multicast:
+        raise Expected("the address of a machine, such as 192.0.2.10")
+    return address
+
+
+def _checked(section: Section, secret: bytes | None) -> bytes | None:
+    """Note what is wrong or unwise about the secret that is shared with somebody."""
+    given = "secret" if "secret" in section else "secret_file"
+    if given not in section:
+        section.error(None, "secret_file is missing: add for example 'secret_file: radius-secret'")
+    elif secret is not None and values.strength(secret) < WEAK_SECRET_BITS:
+        section.warn(
+            given,
+            "the secret is weak: whoever records one packet can search for it; 24 random "
+            "characters are safe",
+        )
+    return secret

@@ -1,0 +1,314 @@
+"""Leases, sessions and reports that outlive the program, in both databases."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from l2gate.state import (
+    AddressTaken,
+    Beginning,
+    Ending,
+    HistoryFilter,
+    Postgresql,
+    Sqlite,
+    StateError,
+    Store,
+    TooManySessions,
+    Traffic,
+)
+from l2gate.state.databases import Database, Transaction
+from tests.support.postgresql import PostgresqlServer, running_postgresql
+
+STATE = (Path(__file__).resolve().parents[2] / "docs" / "state.md").read_text()
+NOW = 1_700_000_000
+BOB = Beginning("a-1", "bob", "default", "172.16.9.2", "198.51.100.7", "laptop", NOW)
+SOME = Traffic(5 << 40, 2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgresqlServer]:
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        found: Database = Sqlite(tmp_path / "state.db")
+    else:
+        found = Postgresql(request.getfixturevalue("postgresql").conninfo)
+        with found.transaction() as transaction:
+            transaction.run("DROP SCHEMA public CASCADE")
+            transaction.run("CREATE SCHEMA public")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return started(database)
+
+
+def started(database: Database, gateway: str = "one") -> Store:
+    store = Store(database, gateway, reports=True)
+    store.recover(NOW)
+    return store
+
+
+def statuses(store: Store) -> list[str]:
+    return [report.status for report in store.reports(100)]
+
+
+def test_a_session_from_its_beginning_to_its_end(store: Store) -> None:
+    assert store.begin(BOB) is None
+    assert store.reports(10) == []
+    store.open("a-1", NOW + 1)
+    store.update([("a-1", Traffic(1, 1, 1, 1))], NOW + 60, interim=False)
+    store.update([("a-1", SOME)], NOW + 120, interim=True)
+    store.end(Ending("a-1", NOW + 130, "hung up", SOME))
+    reports = store.reports(10)
+    assert [report.status for report in reports] == ["Start", "Interim-Update", "Stop"]
+    assert [report.time for report in reports] == [NOW + 1, NOW + 120, NOW + 130]
+    assert reports[2].why == "hung up"
+    assert reports[2].session.traffic == SOME
+    assert reports[2].session.login == "bob"
+    store.reported([report.number for report in reports[:2]])
+    assert statuses(store) == ["Stop"]
+    (past,) = store.history(HistoryFilter())
+    assert (past.login, past.began, past.opened, past.ended) == ("bob", NOW, NOW + 1, NOW + 130)
+    assert (past.why, past.traffic, past.address) == ("hung up", SOME, "172.16.9.2")
+
+
+def test_every_operation_may_be_repeated(store: Store) -> None:
+    for _ in range(2):
+        assert store.begin(BOB) is None
+    for _ in range(2):
+        store.open("a-1", NOW)
+    for _ in range(2):
+        store.end(Ending("a-1", NOW + 9, "hung up", SOME))
+    store.end(Ending("a-1", NOW + 99, "again"))
+    store.update([("a-1", Traffic())], NOW + 99, interim=True)
+    store.end(Ending("nobody", NOW, "never was"))
+    assert statuses(store) == ["Start", "Stop"]
+    assert [past.traffic for past in store.history(HistoryFilter())] == [SOME]
+
+
+def test_a_session_that_never_opened_is_not_reported(store: Store) -> None:
+    store.begin(BOB)
+    store.end(Ending("a-1", NOW, "IPCP failed"))
+    assert statuses(store) == []
+
+
+def test_nobody_gets_an_address_that_somebody_has(store: Store, database: Database) -> None:
+    assert store.begin(BOB) is None
+    eve = replace(BOB, id="b-1", login="eve")
+    assert store.begin(eve) == AddressTaken("bob", "one")
+    other = started(database, "two")
+    assert other.begin(eve) == AddressTaken("bob", "one")
+    other.end(Ending("a-1", NOW, "not mine"))
+    store.end(Ending("a-1", NOW, "hung up"))
+    assert other.begin(eve) is None
+
+
+def test_the_limit_counts_the_sessions_of_all_gateways(store: Store, database: Database) -> None:
+    limited = replace(BOB, limit=2)
+    other = started(database, "two")
+    assert store.begin(limited) is None
+    assert other.begin(replace(limited, id="b-1", address="172.16.9.3")) is None
+    third = replace(limited, id="a-2", address="172.16.9.4")
+    assert store.begin(third) == TooManySessions(2, ("one", "two"))
+    assert store.begin(replace(third, login="eve")) is None
+
+
+def test_a_device_that_comes_back_takes_its_place(store: Store) -> None:
+    limited = replace(BOB, limit=1)
+    store.begin(limited)
+    back = replace(limited, id="a-2")
+    assert store.begin(back) == TooManySessions(1, ("one",))
+    assert store.begin(replace(back, replaces="a-1")) is None
+    store.end(Ending("a-1", NOW, "the same device has logged in again"))
+    assert store.begin(replace(BOB, id="a-3", login="eve")) == AddressTaken("bob", "one")
+
+
+def test_a_restart_ends_what_was_left_open(store: Store, database: Database) -> None:
+    store.begin(BOB)
+    store.open("a-1", NOW)
+    store.update([("a-1", SOME)], NOW + 60, interim=False)
+    store.begin(replace(BOB, id="a-2", login="eve", address="172.16.9.3"))
+    started(database, "two").begin(replace(BOB, id="b-1", login="joe", address="172.16.9.4"))
+    database.close()
+    again = Store(database, "one", reports=True)
+    assert sorted(session.id for session in again.recover(NOW + 300)) == ["a-1", "a-2"]
+    assert again.recover(NOW + 400) == []
+    start, stop = again.reports(10)
+    assert (start.status, stop.status) == ("Start", "Stop")
+    assert (stop.time, stop.session.traffic) == (NOW + 60, SOME), "when it was last heard of"
+    assert again.begin(replace(BOB, id="a-3", login="eve")) is None
+    joe = replace(BOB, id="a-4", address="172.16.9.4")
+    assert again.begin(joe) == AddressTaken("joe", "two"), "of a gateway that runs"
+    for statement in re.findall(r"^    ((?:UPDATE|DELETE) .*);$", STATE, re.MULTILINE):
+        with database.transaction() as transaction:
+            assert transaction.run(statement.replace("vpn2.example.com", "two")) == 1
+    assert again.begin(joe) is None, "after what docs/state.md says of one that is gone"
+    (gone,) = [session for session in again.history(HistoryFilter()) if session.id == "b-1"]
+    assert gone.ended == NOW
+
+
+def test_addresses_are_remembered(store: Store) -> None:
+    store.begin(BOB)
+    store.begin(replace(BOB, id="a-2", login="eve", address="172.16.9.3", time=NOW + 1))
+    assert store.last_addresses(10) == {"bob": "172.16.9.2", "eve": "172.16.9.3"}
+    assert store.last_addresses(1) == {"eve": "172.16.9.3"}
+
+
+def test_history(store: Store) -> None:
+    for number, (login, department) in enumerate(
+        [("u1@sales.example.com", "sales"), ("u1@hr.example.com", "hr"), ("bob", "default")]
+    ):
+        store.begin(
+            Beginning(str(number), login, department, f"172.16.9.{number}", "x", "y", NOW + number)
+        )
+        store.end(Ending(str(number), NOW + 100 * (number + 1), "hung up"))
+
+    def logins(**wanted: object) -> list[str]:
+        found = store.history(HistoryFilter(**wanted))  # type: ignore[arg-type]
+        return [session.login for session in found]
+
+    assert logins() == ["bob", "u1@hr.example.com", "u1@sales.example.com"]
+    assert logins(limit=1) == ["bob"]
+    assert logins(login="bob") == ["bob"]
+    assert logins(department="sales") == ["u1@sales.example.com"]
+    assert logins(since=NOW + 200) == ["bob", "u1@hr.example.com"]
+    assert logins(since=NOW + 200, department="sales") == []
+    assert store.prune(NOW + 200) == 1
+    assert logins() == ["bob", "u1@hr.example.com"]
+
+
+def test_what_is_not_reported_yet_is_not_forgotten(store: Store) -> None:
+    store.begin(BOB)
+    store.open("a-1", NOW)
+    store.end(Ending("a-1", NOW, "hung up"))
+    assert store.prune(NOW + 1) == 0
+    store.reported([report.number for report in store.reports(10)])
+    assert store.prune(NOW + 1) == 1
+
+
+def test_without_reports_none_are_kept(database: Database) -> None:
+    store = Store(database, "one")
+    store.recover(NOW)
+    store.begin(BOB)
+    store.open("a-1", NOW)
+    store.end(Ending("a-1", NOW, "hung up"))
+    assert store.reports(10) == []
+
+
+def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    for missing in (Sqlite(tmp_path / "no" / "state.db"), Postgresql("host=/nowhere user=x")):
+        with pytest.raises(StateError):
+            Store(missing, "one").recover(NOW)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_text("a letter to a friend, and not a database at all")
+    with pytest.raises(StateError, match=r"state\.db"):
+        Store(Sqlite(tmp_path / "state.db"), "one").recover(NOW)
+
+
+class CrashError(BaseException):
+    """The power is cut."""
+
+
+class CutOff:
+    """A database whose power is cut at the `at`-th statement from now on."""
+
+    serial = Sqlite.serial
+
+    def __init__(self, database: Sqlite, at: int) -> None:
+        self._database = database
+        self._left = at
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._database.transaction() as transaction:
+            self._transaction = transaction
+            yield self
+
+    def run(self, statement: str, *values: object) -> int:
+        self._left -= 1
+        if self._left < 0:
+            raise CrashError
+        return self._transaction.run(statement, *values)  # type: ignore[arg-type]
+
+    def rows(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        return self._transaction.rows(statement, *values)  # type: ignore[arg-type,return-value]
+
+    def lock(self, name: str) -> None:
+        self._transaction.lock(name)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def whole_life(store: Store) -> None:
+    store.begin(BOB)
+    store.open("a-1", NOW)
+    store.update([("a-1", SOME)], NOW + 60, interim=True)
+    store.end(Ending("a-1", NOW + 90, "hung up", SOME))
+
+
+@pytest.mark.parametrize("at", range(20))
+def test_a_crash_at_every_write(tmp_path: Path, at: int) -> None:
+    """After it the address is free, and a session that was reported to begin is to end, once."""
+    file = tmp_path / "state.db"
+    Store(Sqlite(file), "one").recover(NOW)
+    crashed = False
+    try:
+        whole_life(Store(CutOff(Sqlite(file), at), "one", reports=True))  # type: ignore[arg-type]
+    except CrashError:
+        crashed = True
+    assert crashed is (at < 12), "all writes have their turn"
+    after = Store(Sqlite(file), "one", reports=True)
+    after.recover(NOW + 300)
+    assert after.begin(replace(BOB, id="b-1", login="eve")) is None
+    found = statuses(after)
+    assert found in ([], ["Start", "Stop"], ["Start", "Interim-Update", "Stop"])
+
+
+def test_a_session_that_begins_again_with_another_address(store: Store, database: Database) -> None:
+    """The first answer came too late, or never: nobody knows whether it took place."""
+    limited = replace(BOB, limit=1)
+    assert store.begin(limited) is None
+    assert store.begin(replace(limited, address="172.16.9.3")) is None
+    assert [session.address for session in store.history(HistoryFilter())] == ["172.16.9.3"]
+    two = started(database, "two")
+    assert two.addresses_elsewhere() == ["172.16.9.3"]
+    assert store.addresses_elsewhere() == []
+    assert two.begin(replace(BOB, id="b-1", login="eve")) is None
+    taken = replace(limited, address="172.16.9.2")
+    assert store.begin(taken) == AddressTaken("eve", "two")
+    assert two.addresses_elsewhere() == [], "it has given up the other one"
+
+
+def test_a_gateway_that_stops_in_the_middle_does_not_hold_up_the_others(
+    postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("l2gate.state.databases.LOCK_TIMEOUT", 20)
+    monkeypatch.setattr("l2gate.state.databases.SILENCE", 200)
+    dead, alive = Postgresql(postgresql.conninfo), Postgresql(postgresql.conninfo)
+    store = Store(alive, "one")
+    store.recover(NOW)
+    with suppress(StateError), dead.transaction() as transaction:
+        transaction.lock(BOB.login)
+        with pytest.raises(StateError, match="lock timeout"):
+            store.begin(BOB)
+        while True:
+            with suppress(StateError):
+                assert store.begin(replace(BOB, address="172.16.77.7")) is None
+                break
+    store.end(Ending(BOB.id, NOW, "over"))
+    dead.close()
+    alive.close()
