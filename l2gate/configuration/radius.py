@@ -29,6 +29,7 @@ def read_radius(section: Section, server: str) -> RadiusSettings | None:
     nas_identifier = section.take("nas_identifier", values.host_name, server)
     accounting = section.take("accounting", values.switch, True)
     interim_interval = section.take("interim_interval", values.interval(60, 86400), 600.0)
+    relay_eap = section.take("relay_eap", values.switch, False)
     dynamic = _read_dynamic(section.section("dynamic_authorization"))
     section.finish()
     if section.has_no_keys:
@@ -51,6 +52,7 @@ def read_radius(section: Section, server: str) -> RadiusSettings | None:
         nas_identifier,
         interim_interval,
         dynamic,
+        relay_eap,
     )
 
 
