@@ -75,7 +75,7 @@ class Reason(Enum):
     TOO_MANY_SESSIONS = "the user has too many sessions"
     RADIUS_REFUSED = "the RADIUS server refused"
     RADIUS_SILENT = "no RADIUS server answers"
-    RADIUS_UNUSABLE = "the RADIUS server's Accept cannot be used"
+    RADIUS_UNUSABLE = "the RADIUS server's answer cannot be used"
     NO_STATE = "the database of sessions does not answer"
 
 

@@ -45,6 +45,7 @@ USERS = f"""
 "CORP\\\\{NAME}" Cleartext-Password := "clientPass"
     Framed-IP-Address = 172.16.1.77
 """
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "radius.md"
 MTU = 1400
 PPP_EAP = b"\xff\x03\xc2\x27"
 PORT = Port(7, "1-1", "198.51.100.7", "203.0.113.1")
@@ -185,12 +186,12 @@ class Relay:
 class Login:
     """What eapol_test makes of it: `good` and `text`."""
 
-    def __init__(self, directory: Path, radius: FreeRadius, network: str) -> None:
+    def __init__(self, directory: Path, radius: FreeRadius, network: str, name: str = NAME) -> None:
         need("" if which("eapol_test") else "eapol_test is not installed (Debian: eapoltest)")
         self.relay = Relay(radius)
         server = RadiusServer(self.relay.authenticator, self.relay.decide)
         file = directory / "network.conf"
-        file.write_text(f'network={{\n key_mgmt=WPA-EAP\n identity="{NAME}"\n{network}\n}}\n')
+        file.write_text(f'network={{\n key_mgmt=WPA-EAP\n identity="{name}"\n{network}\n}}\n')
         thread = Thread(target=server.serve)
         thread.start()
         where = ["-p", str(server.port), "-s", SECRET.decode(), "-t", "15"]
@@ -245,3 +246,31 @@ def test_eap_tls(
     assert f"Using TLS version TLSv{version}" in login.text
     assert 1000 < login.relay.longest <= MTU
     assert login.relay.asked > 8
+
+
+@pytest.mark.parametrize("method", ["PEAP", "TTLS with PAP", "TTLS with EAP-MSCHAPv2"])
+def test_a_user_inside_who_is_another_outside(
+    tmp_path: Path, radius: FreeRadius, authority: Authority, method: str
+) -> None:
+    """What docs/radius.md has FreeRADIUS compare."""
+    network = PASSWORDS[method].format(ca=authority.file) + '\n password="clientPass"'
+    other = f'{network}\n anonymous_identity="bob@hr.example.com"'
+    assert not Login(tmp_path, radius, other).good
+    assert Login(tmp_path, radius, f'{network}\n anonymous_identity="{NAME}"').good
+
+
+def test_a_certificate_for_another_name(
+    tmp_path: Path, radius: FreeRadius, authority: Authority
+) -> None:
+    certificate, key = authority.issue("eve@sales.example.com")
+    network = (
+        f' eap=TLS\n ca_cert="{authority.file}"\n client_cert="{certificate}"\n private_key="{key}"'
+    )
+    assert not Login(tmp_path, radius, network).good
+    assert Login(tmp_path, radius, network, "eve@sales.example.com").good
+
+
+def test_the_documentation_says_what_these_servers_compare() -> None:
+    text = DOCUMENT.read_text()
+    assert 'check_cert_cn = "%{User-Name}"' in text
+    assert "if (!(&User-Name == &outer.request:User-Name)) {" in text

@@ -61,6 +61,9 @@ modules {{
   always ok {{
     rcode = ok
   }}
+  always reject {{
+    rcode = reject
+  }}
 }}
 server default {{
   listen {{
@@ -118,6 +121,7 @@ tls-config common {{
   fragment_size = 1024
   tls_min_version = "1.2"
   tls_max_version = "1.3"
+  check_cert_cn = "%{{User-Name}}"
 }}
 tls {{
   tls = common
@@ -137,6 +141,9 @@ ttls {{
 INNER = """
 server inner {
   authorize {
+    if (!(&User-Name == &outer.request:User-Name)) {
+      reject
+    }
     mschap
     eap {
       ok = return
@@ -201,7 +208,7 @@ class FreeRadius:
             if self._process.poll() is not None or time.monotonic() > end:
                 said = self.log()
                 self.kill()
-                raise RuntimeError(said)
+                raise RuntimeError(said[-2000:])
             time.sleep(0.05)
 
     def kill(self) -> None:
