@@ -2,11 +2,12 @@
 
 import pytest
 
+from aaa.radius.access import Nas, Port, session_attributes
 from aaa.radius.client import Answered, Server
 from aaa.radius.constants import AttributeType, ErrorCause
 from aaa.radius.constants import Code as RadiusCode
 from aaa.radius.eap import MAX_INTERVAL, Challenge, Code, Conversation, message_of, result_of
-from aaa.radius.packet import Attribute, Attributes
+from aaa.radius.packet import MAX_LENGTH, Attribute, Attributes, access_request
 from wire import DecodeError
 
 SERVER = Server("192.0.2.10", 1812, b"secret")
@@ -103,3 +104,12 @@ def test_pieces_count_in_their_order_whatever_is_between_them() -> None:
     state = Attribute(AttributeType.STATE, b"s")
     assert message_of(Attributes([first, state, *others])) == message
     assert message_of(Attributes([*others, first])) == b""
+
+
+def test_the_longest_of_all_fit_into_one_packet() -> None:
+    """A Response of the most octets, beside a State and names of the most that there can be."""
+    nas, name = Nas("n" * 253), b"u" * 253
+    port = Port(1, "s" * 40, "2001:db8::" + "1" * 4, "2001:db8::" + "2" * 4, "h" * 1000)
+    conversation = Conversation(0.0, MTU, SERVER, b"s" * 253)
+    attributes = [*session_attributes(nas, port, name), *conversation.attributes(bytes(2048))]
+    assert len(access_request(1, bytes(16), attributes, b"secret")) <= MAX_LENGTH
