@@ -148,9 +148,9 @@ class Radius:
         while (event := self._client.next_event()) is not None:
             asked = self._asked.get(event.key)
             if asked is not None:
-                self._answer(event.key, self._read(event, asked))
+                self._answer(event.key, self._said(event, asked))
 
-    def _read(self, event: Event, asked: RadiusAsked) -> Answer | Challenge:
+    def _said(self, event: Event, asked: RadiusAsked) -> Answer | Challenge:
         """Return what the servers say about a login."""
         conversation = self._conversations.get(event.key)
         if conversation is None or not isinstance(asked.proof, EapResponse):
