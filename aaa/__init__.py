@@ -9,6 +9,7 @@ from aaa.decisions import (
     ChangeProof,
     ClientFacts,
     Decided,
+    EapKept,
     Lease,
     MsChapError,
     NoAddress,
@@ -18,6 +19,7 @@ from aaa.decisions import (
     RadiusAsked,
     Reason,
     Rejected,
+    Relayed,
     Revoked,
 )
 from aaa.directory import (
@@ -45,6 +47,7 @@ __all__ = [
     "Decided",
     "Department",
     "Directory",
+    "EapKept",
     "Hours",
     "Lease",
     "Limits",
@@ -59,6 +62,7 @@ __all__ = [
     "RadiusAsked",
     "Reason",
     "Rejected",
+    "Relayed",
     "Revoked",
     "Source",
     "Span",

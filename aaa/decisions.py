@@ -15,7 +15,7 @@ class Proof(Protocol):
 
     @property
     def method(self) -> str:
-        """The protocol's name: PAP, CHAP-MD5, MS-CHAPv2, EAP-MSCHAPv2 or EAP-TLS."""
+        """The protocol's name: PAP, CHAP-MD5, MS-CHAPv2, EAP-MSCHAPv2, EAP-TLS or EAP."""
 
     def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
         """Return the octets of the success message, or None where the proof is wrong.
@@ -30,6 +30,18 @@ class ChangeProof(Proof, Protocol):
 
     def new_password(self, password: str | None, nt_hash: bytes | None) -> str | None:
         """Return the new password, or None where the old one is wrong."""
+
+
+@runtime_checkable
+class Relayed(Proof, Protocol):
+    """One of the messages of a peer that proves itself to a RADIUS server through us.
+
+    Only where it `begins` can the peer prove itself to us as well.
+    """
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class Reason(Enum):
     TOO_MANY_SESSIONS = "the user has too many sessions"
     RADIUS_REFUSED = "the RADIUS server refused"
     RADIUS_SILENT = "no RADIUS server answers"
-    RADIUS_UNUSABLE = "the RADIUS server's Accept cannot be used"
+    RADIUS_UNUSABLE = "the RADIUS server's answer cannot be used"
     NO_STATE = "the database of sessions does not answer"
 
 
@@ -102,13 +114,15 @@ class Rejected:
     """The peer may not in.
 
     `message` is for the peer and tells a stranger nothing about who exists; `hint` is for the
-    log alone and says what is most likely wrong and how to mend it.
+    log alone and says what is most likely wrong and how to mend it. `is_tacit`: the RADIUS server
+    has no answer for the peer's EAP, which gets none of ours in its place (RFC 3579 section 2.6.3).
     """
 
     reason: Reason
     message: str
     ms_chap_error: MsChapError
     hint: str
+    is_tacit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +159,17 @@ class RadiusAsked:
     name: str
     proof: Proof
     client: ClientFacts
+
+
+@dataclass(frozen=True, slots=True)
+class EapKept:
+    """A peer whose EAP begins proves itself to us and to no RADIUS server.
+
+    `session` and `request` are those of its identity; its proof is another request.
+    """
+
+    session: Hashable
+    request: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,18 @@ SET_ONE = "set one by 'l2gate user passwd'"
 
 NOT_CHANGED = "the password was not changed"
 
+GUESSES = {
+    Reason.UNKNOWN_USER,
+    Reason.UNKNOWN_DOMAIN,
+    Reason.WRONG_PASSWORD,
+    Reason.WRONG_CODE,
+    Reason.RADIUS_REFUSED,
+}
+"""What counts as a wrong password."""
+
+GUESSED = {MsChapError.AUTHENTICATION_FAILURE, MsChapError.CHANGING_PASSWORD}
+"""With which numbers it does: a RADIUS server may refuse because of something else."""
+
 LONGEST_PASSWORD = 255
 """Octets in UTF-8, as in a configuration."""
 

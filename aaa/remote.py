@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
 
 from aaa.credentials import EAP_TLS
-from aaa.decisions import MsChapError, Proof, Reason, Rejected
+from aaa.decisions import MsChapError, Proof, Reason, Rejected, Relayed
 from aaa.directory import MAX_USER_ROUTES, Department, Directory, Source, User
 from aaa.policy import Policy
 from aaa.radius.access import Authorization
@@ -39,16 +39,20 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """`server` refuses, with an E= number of RFC 2759 section 6 and its Reply-Message."""
+    """`server` refuses, with an E= number of RFC 2759 section 6 and its Reply-Message.
+
+    `is_tacit`: it has no EAP-Failure for a peer that should get one.
+    """
 
     server: str
     error: int = int(MsChapError.AUTHENTICATION_FAILURE)
     message: str = ""
+    is_tacit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """`server` lets the peer in, with something that cannot be read."""
+    """`server` lets the peer in or asks it on, with something that cannot be read."""
 
     server: str
     why: str
@@ -80,8 +84,11 @@ class Guest:
 def is_asked(name: str, proof: Proof, directory: Directory) -> bool:
     """Say whether RADIUS servers decide about a login first.
 
-    A certificate has been verified already, so the directory must say who may in with one.
+    A certificate has been verified already, so the directory must say who may in with one. What
+    a server has begun to ask by EAP, nobody else can go on with.
     """
+    if is_late(proof):
+        return True
     department = directory.department_of(name)
     if department is None or proof.method == EAP_TLS:
         return False
@@ -89,6 +96,11 @@ def is_asked(name: str, proof: Proof, directory: Directory) -> bool:
     if first is Source.LOCAL:
         return Source.RADIUS in others and name not in directory.users
     return True
+
+
+def is_late(proof: Proof | None) -> bool:
+    """Say whether a proof is what somebody says to a server that has begun to ask by EAP."""
+    return isinstance(proof, Relayed) and not proof.begins
 
 
 def guest(name: str, granted: Authorization, directory: Directory) -> Guest:
@@ -153,7 +165,8 @@ def refusal(name: str, answer: Denied | Malformed | Silent) -> Rejected:
             error = MsChapError(answer.error) if known else MsChapError.AUTHENTICATION_FAILURE
             said = f", saying {answer.message!r}" if answer.message else ""
             hint = f"{answer.server} does not let {name!r} in{said}: its log says why"
-            return Rejected(Reason.RADIUS_REFUSED, "authentication failed", error, hint)
+            why = Reason.RADIUS_REFUSED
+            return Rejected(why, "authentication failed", error, hint, answer.is_tacit)
         case Malformed():
             return unusable(f"{answer.server} sends a malformed attribute: {answer.why}")
         case Silent():

@@ -13,6 +13,7 @@ from aaa.decisions import (
     ChangeProof,
     ClientFacts,
     Decided,
+    EapKept,
     Lease,
     MsChapError,
     NoAddress,
@@ -21,15 +22,18 @@ from aaa.decisions import (
     RadiusAsked,
     Reason,
     Rejected,
+    Relayed,
     Revoked,
 )
 from aaa.directory import Department, Directory, Source, User, prefix_number
 from aaa.leases import Leases, Prefixes
-from aaa.lockout import Limits, Lockout
+from aaa.lockout import Limits, Lock, Lockout
 from aaa.login import hint_for_unknown, user_name
 from aaa.policy import Policy
 from aaa.radius.access import Authorization
 from aaa.refusals import (
+    GUESSED,
+    GUESSES,
     SET_ONE,
     failed,
     lock_text,
@@ -50,6 +54,7 @@ from aaa.remote import (
     changed,
     guest,
     is_asked,
+    is_late,
     overlapping,
     overridden,
     refusal,
@@ -63,18 +68,6 @@ HOURS_OVER = "the hours of the department are over"
 
 DECOY = User("", password="no such user")
 """What the proof of an unknown user is verified against, so that it costs what others cost."""
-
-GUESSES = {
-    Reason.UNKNOWN_USER,
-    Reason.UNKNOWN_DOMAIN,
-    Reason.WRONG_PASSWORD,
-    Reason.WRONG_CODE,
-    Reason.RADIUS_REFUSED,
-}
-"""What counts as a wrong password."""
-
-GUESSED = {MsChapError.AUTHENTICATION_FAILURE, MsChapError.CHANGING_PASSWORD}
-"""With which numbers it does: a RADIUS server may refuse because of something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +126,8 @@ class _Change:
     client: ClientFacts
 
 
+Event = Decided | EapKept | PasswordChangeRequested | RadiusAsked
+
 Decision = TypeVar("Decision", Accepted | Rejected, Accepted | Rejected | _NewPassword)
 
 
@@ -168,7 +163,7 @@ class Aaa:
         self._sessions_of: dict[str, list[Hashable]] = {}
         self._changes: dict[Hashable, _Change] = {}
         self._questions: dict[Hashable, _Question] = {}
-        self._events: deque[Decided | PasswordChangeRequested | RadiusAsked] = deque()
+        self._events: deque[Event] = deque()
 
     @property
     def directory(self) -> Directory:
@@ -184,10 +179,10 @@ class Aaa:
         again; accepted as another user, it loses its former place and address.
 
         Where the proof changes the password, PasswordChangeRequested comes first; where RADIUS
-        servers are to decide, RadiusAsked.
+        servers are to decide, RadiusAsked; where EAP begins here, EapKept and no decision.
         """
         name = user_name(login)
-        self._questions.pop(session, None)
+        self._forget_question(session, proof)
         self._changes.pop(session, None)
         lock = self.lockout.locked(name, client.host, self._wall())
         if lock is not None:
@@ -208,7 +203,8 @@ class Aaa:
             return
         del self._questions[session]
         name, client = question.name, question.client
-        if isinstance(answer, Silent) and self._knows_too(name):
+        silent = isinstance(answer, Silent) and not is_late(question.proof)
+        if silent and self._knows_too(name):
             self._decide(session, request, name, question.proof, client)
             return
         decision: Accepted | Rejected
@@ -225,6 +221,16 @@ class Aaa:
                 decision = closed or self._admit(session, *place, found)
         self._events.append(Decided(session, request, self._counted(name, client, decision)))
 
+    def _forget_question(self, session: Hashable, proof: Proof | None = None) -> None:
+        """Forget what was asked: the session is over, or has another `proof`.
+
+        Who leaves EAP before a server refuses may know already that the password was wrong, so
+        that this counts as one.
+        """
+        question = self._questions.pop(session, None)
+        if question is not None and is_late(question.proof) and not is_late(proof):
+            self._count_wrong(question.name, question.client)
+
     def _knows_too(self, name: str) -> bool:
         """Say whether the directory can decide about a user if no RADIUS server answers."""
         department = self._directory.department_of(name)
@@ -234,7 +240,10 @@ class Aaa:
     def _decide(
         self, session: Hashable, request: int, name: str, proof: Proof, client: ClientFacts
     ) -> None:
-        """Decide by the directory."""
+        """Decide by the directory, or let EAP begin."""
+        if isinstance(proof, Relayed):
+            self._events.append(EapKept(session, request))
+            return
         judged = self._judge(session, name, proof, client, self._wall())
         decision = self._counted(name, client, judged)
         if isinstance(decision, Accepted | Rejected):
@@ -264,7 +273,7 @@ class Aaa:
             decision = self._admit(session, user, department, change.reply, change.client)
         self._events.append(Decided(session, request, decision))
 
-    def next_event(self) -> Decided | PasswordChangeRequested | RadiusAsked | None:
+    def next_event(self) -> Event | None:
         """Return the next answer, or None."""
         return self._events.popleft() if self._events else None
 
@@ -351,7 +360,7 @@ class Aaa:
     def release(self, session: Hashable) -> None:
         """Forget a session and free its address and prefix; the session need not be known."""
         self._changes.pop(session, None)
-        self._questions.pop(session, None)
+        self._forget_question(session)
         self._leases.release(session)
         self._prefixes.release(session)
         place = self._places.pop(session, None)
@@ -390,18 +399,21 @@ class Aaa:
 
     def _counted(self, name: str, client: ClientFacts, decision: Decision) -> Decision:
         """Count a wrong password; return the decision, or the one that locks."""
-        now = self._wall()
         if not isinstance(decision, Rejected):
             self.lockout.succeeded(name, client.host)
         elif decision.reason in GUESSES and decision.ms_chap_error in GUESSED:
-            department = self._directory.department_of(name)
-            place = "" if department is None else department.name
-            lock = self.lockout.failed(name, client.host, place, now)
+            lock = self._count_wrong(name, client)
             if lock is not None:
                 # The peer is told now that another try is of no use.
                 hint = f"{decision.hint}; {lock_text(lock)}"
                 return replace(locked(lock), reason=decision.reason, hint=hint)
         return decision
+
+    def _count_wrong(self, name: str, client: ClientFacts) -> Lock | None:
+        """Count a wrong password; return the lock that it caused, or None."""
+        department = self._directory.department_of(name)
+        place = "" if department is None else department.name
+        return self.lockout.failed(name, client.host, place, self._wall())
 
     def _judge(
         self, session: Hashable, name: str, proof: Proof, client: ClientFacts, now: float

@@ -5,7 +5,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
-from aaa import Department, Lease, Policy
+from aaa import ClientFacts, Department, Lease, Policy
 from aaa.radius.access import Authorization
 from aaa.radius.constants import AcctTerminateCause
 from l2gate.history import Attempt, Mend
@@ -13,9 +13,27 @@ from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
 from l2tp.constants import CallResult
 from l2tp.events import SessionOpened
-from ppp.events import NetworkOpened
+from ppp.events import NetworkOpened, Reason
 from ppp.link import Link
+from ppp.router import MINIMUM_MTU
 from wire import LocalError
+
+RESULTS = {
+    Reason.LOCALLY_TERMINATED: CallResult.ADMINISTRATIVE,
+    Reason.METHODS_REFUSED: CallResult.ADMINISTRATIVE,
+    Reason.AUTHENTICATION_FAILED: CallResult.ADMINISTRATIVE,
+    Reason.AUTHENTICATION_TIMED_OUT: CallResult.ADMINISTRATIVE,
+}
+"""What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
+
+CAUSES = {
+    Reason.PEER_TERMINATED: AcctTerminateCause.USER_REQUEST,
+    Reason.LOCALLY_TERMINATED: AcctTerminateCause.NAS_REQUEST,
+}
+"""What accounting says; whatever else ends a link is a lost carrier there, too."""
+
+IPV6_EXCESS = 20
+"""Octets that an outer IPv6 header is longer than one of IPv4."""
 
 LOOKS = 8
 """How often in its idle time-out a session is looked at: so late may it end, in parts of that."""
@@ -155,3 +173,18 @@ def ends_of(call: Call, policy: Policy, now: float) -> list[End]:
         why = f"no traffic for {policy.idle_timeout:.0f} s"
         ends.append(End(next_look, why, AcctTerminateCause.IDLE_TIMEOUT))
     return ends
+
+
+def facts_of(call: Call) -> ClientFacts:
+    """Return what is known of a client before it logs in."""
+    return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)
+
+
+def within(peer: Peer, size: int) -> int:
+    """Return how large packets may be that are to leave as much room beneath IPv6 as IPv4.
+
+    But IPv6 must be possible inside, if it is possible at all.
+    """
+    if ":" not in peer.record.path.peer.host:
+        return size
+    return max(size - IPV6_EXCESS, min(size, MINIMUM_MTU))

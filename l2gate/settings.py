@@ -63,10 +63,11 @@ def lns_config(configuration: Configuration) -> L2tpConfig:
 
 def link_config(configuration: Configuration) -> LinkConfig:
     """Return the settings of each PPP link."""
-    ppp = configuration.ppp
+    ppp, radius = configuration.ppp, configuration.radius
     return LinkConfig(
         methods=tuple(METHODS[method] for method in ppp.authentication),
         eap_methods=tuple(EAP_METHODS[method] for method in ppp.eap_methods),
+        relay_eap=radius is not None and radius.relay_eap,
         tls=tls_context(ppp.certificates) if ppp.certificates else None,
         authentication_attempts=ppp.authentication_attempts,
         name=configuration.l2tp.tunnel_name,

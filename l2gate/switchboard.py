@@ -16,8 +16,8 @@ from math import ceil
 from aaa import (
     Aaa,
     Accepted,
-    ClientFacts,
     Decided,
+    EapKept,
     Lease,
     MsChapError,
     NoAddress,
@@ -28,10 +28,12 @@ from aaa import (
 from aaa.directory import prefix_number
 from aaa.radius.access import Authorization
 from aaa.radius.constants import AcctTerminateCause
+from aaa.radius.eap import Challenge
+from aaa.remote import is_late
 from l2gate import events, mending
 from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState, End, ends_of
+from l2gate.calls import CAUSES, RESULTS, Call, CallState, End, ends_of, facts_of, within
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
@@ -43,34 +45,16 @@ from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
 from l2tp.lns import Lns
 from ppp import events as ppp
-from ppp.config import Assignment, LinkConfig
+from ppp.config import Assignment, LinkConfig, Method
 from ppp.link import Link
 from ppp.router import MINIMUM_MTU
 from wire import Deadlines, Entropy
-
-RESULTS = {
-    ppp.Reason.LOCALLY_TERMINATED: CallResult.ADMINISTRATIVE,
-    ppp.Reason.METHODS_REFUSED: CallResult.ADMINISTRATIVE,
-    ppp.Reason.AUTHENTICATION_FAILED: CallResult.ADMINISTRATIVE,
-    ppp.Reason.AUTHENTICATION_TIMED_OUT: CallResult.ADMINISTRATIVE,
-}
-"""What the CDN says; whatever else ends a link is a loss of carrier (RFC 2661 section 4.4.2)."""
-
-CAUSES = {
-    ppp.Reason.PEER_TERMINATED: AcctTerminateCause.USER_REQUEST,
-    ppp.Reason.LOCALLY_TERMINATED: AcctTerminateCause.NAS_REQUEST,
-}
-"""What accounting says; whatever else ends a link is a lost carrier there, too."""
 
 OPENING = 120.0
 """Seconds from the start of a call, or the loss of its network, until its network must be open.
 The link's own limits for LCP and authentication are shorter."""
 
 NO_ADDRESS = "no address is free, please call your administrator"
-
-
-IPV6_EXCESS = 20
-"""Octets that an outer IPv6 header is longer than one of IPv4."""
 
 
 class Switchboard:
@@ -131,7 +115,7 @@ class Switchboard:
         now: float,
     ) -> None:
         """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
-        links, mru = self._links, _within(peer, self._links.mru)
+        links, mru = self._links, within(peer, self._links.mru)
         link = Link(links if mru == links.mru else replace(links, mru=mru), self._entropy)
         accounting_id = self._radius.accounting.new_id()
         call = Call(event, flow, peer, host, attempt, link, now, accounting_id)
@@ -279,7 +263,12 @@ class Switchboard:
             if call is not None:
                 self._drain(call, now)
         while (answered := self._radius.next_answer()) is not None:
-            self._aaa.answered(*answered)
+            busy = True
+            session, request, answer = answered
+            if isinstance(answer, Challenge):
+                self._challenge(session, request, answer, now)
+            else:
+                self._aaa.answered(session, request, answer)
         while (decided := self._aaa.next_event()) is not None:
             busy = True
             match decided:
@@ -287,6 +276,8 @@ class Switchboard:
                     self._change_password(decided)
                 case RadiusAsked():
                     self._ask_radius(decided, now)
+                case EapKept():
+                    self._keep(decided, now)
                 case Decided():
                     self._decide(decided, now)
         return busy
@@ -308,8 +299,8 @@ class Switchboard:
         match event:
             case ppp.AuthenticationRequested():
                 call.login, call.method = event.proof.name, event.proof.method
-                delay = self._aaa.delay(call.login, _facts(call))
-                if delay:
+                delay = self._aaa.delay(call.login, facts_of(call))
+                if delay and not is_late(event.proof):
                     self._asked[call.session] = event
                     self._asking.set(call.session, now + delay)
                 else:
@@ -349,7 +340,9 @@ class Switchboard:
         follow_call(call, event)
 
     def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
-        self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
+        self._aaa.request(
+            call.session, event.request, event.proof.name, event.proof, facts_of(call)
+        )
 
     def _ask_radius(self, asked: RadiusAsked, now: float) -> None:
         """Ask; a call that waits for RADIUS servers is not to blame for it."""
@@ -359,6 +352,19 @@ class Switchboard:
             return
         self._opening.clear(call.session)
         self._radius.ask(asked, port_of(call), now)
+
+    def _challenge(self, session: Hashable, request: int, answer: Challenge, now: float) -> None:
+        """Ask a peer on, as a RADIUS server wishes."""
+        call = self._calls.get(session)
+        if call is not None:
+            call.link.relay(request, answer.packet, answer.interval, answer.is_ignored, now)
+            self._touched.add(call.session)
+
+    def _keep(self, kept: EapKept, now: float) -> None:
+        call = self._calls.get(kept.session)
+        if call is not None:
+            call.link.go_on_here(kept.request, now)
+            self._touched.add(call.session)
 
     def _decide(self, decided: Decided, now: float) -> None:
         call = self._calls.get(decided.session)
@@ -379,7 +385,10 @@ class Switchboard:
         mend = Mend(rejected.hint, int(rejected.ms_chap_error))
         self._note_refusal(call, text, mend, rejected.reason.value)
         call.why = f"login refused: {rejected.reason.value}"
-        call.link.rejected(request, rejected.ms_chap_error, rejected.message, now)
+        if rejected.is_tacit:
+            call.link.terminate(rejected.message, now)
+        else:
+            call.link.rejected(request, rejected.ms_chap_error, rejected.message, now)
 
     def _change_password(self, event: PasswordChangeRequested) -> None:
         call = self._calls.get(event.session)
@@ -456,6 +465,9 @@ class Switchboard:
         self._limit(call)
         if call.authorization is not None and call.authorization.filter_id is not None:
             self._note(call, Stage.LOGIN, "of what RADIUS grants, Filter-Id has no effect here")
+        if call.method == Method.EAP.value and not accepted.reply:
+            text = "the Accept of RADIUS has no EAP-Success: the client may not know that it is in"
+            self._note(call, Stage.LOGIN, text)
         department, address = accepted.department.name, str(lease.address)
         self._note(
             call,
@@ -486,7 +498,7 @@ class Switchboard:
     def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
+        call.record = call.new_record(event, within(call.peer, self._mtu_of(call)))
         self._limit(call)
         call.state = CallState.OPEN
         self._opening.clear(call.session)
@@ -569,17 +581,3 @@ class Switchboard:
 def _zone(call: Call) -> str:
     """Return the department that a call was accepted in."""
     return call.department.name if call.department is not None else ""
-
-
-def _facts(call: Call) -> ClientFacts:
-    return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)
-
-
-def _within(peer: Peer, size: int) -> int:
-    """Return how large packets may be that are to leave as much room beneath IPv6 as IPv4.
-
-    But IPv6 must be possible inside, if it is possible at all.
-    """
-    if ":" not in peer.record.path.peer.host:
-        return size
-    return max(size - IPV6_EXCESS, min(size, MINIMUM_MTU))

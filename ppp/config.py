@@ -64,6 +64,7 @@ class LinkConfig:
 
     `methods`: what a server asks for, or a client consents to, the preferred one first.
     `eap_methods`: the same for the methods of EAP; a client has EAP-MSCHAPv2 alone.
+    `relay_eap`: whether a server asks the program, where EAP begins, who is to judge the peer.
     `tls`: what a server's EAP-TLS works with: our certificate, and the CAs of the peers, which
     must send one; None where EAP-TLS is not among `eap_methods`.
     `name`: what we call ourselves in a CHAP Challenge.
@@ -81,6 +82,7 @@ class LinkConfig:
     credentials: Credentials | None = None
     methods: tuple[Method, ...] = (Method.MS_CHAP_V2, Method.CHAP_MD5, Method.PAP, Method.EAP)
     eap_methods: tuple[EapMethod, ...] = (EapMethod.MS_CHAP_V2,)
+    relay_eap: bool = False
     tls: SSLContext | None = field(default=None, repr=False)
     name: str = "l2gate"
     mru: int = 1400

@@ -2,8 +2,7 @@
 
 The authenticator asks one Request at a time, repeats it until it is answered, and hands each
 Response to a backend, which says what comes next (RFC 3748 section 2.3). `ppp.eap_server` is
-the backend that is here; one elsewhere, such as a RADIUS server, takes as long to answer as the
-verification of a proof does.
+that backend; where another server may be it, such as one of RADIUS, see `ppp.eap_relay`.
 """
 
 from dataclasses import dataclass, field
@@ -61,13 +60,23 @@ class EapAuthenticator:
     is repeated to a peer that seems to have missed it; with it the backend is gone.
     """
 
-    __slots__ = ("_backend", "_deadline", "_identifier", "_request", "_result", "_rounds", "_send")
+    __slots__ = (
+        "_backend",
+        "_deadline",
+        "_identifier",
+        "_interval",
+        "_request",
+        "_result",
+        "_rounds",
+        "_send",
+    )
 
     def __init__(self, backend: EapBackend, entropy: Entropy, send: Send) -> None:
         self._backend = backend
         self._send = send
         self._identifier = entropy(1)[0]
         self._rounds = 0
+        self._interval = REPEAT_INTERVAL
         self._request: Packet | None = None
         self._result: Packet | None = None
         self._deadline: float | None = None
@@ -82,7 +91,11 @@ class EapAuthenticator:
             return None
         if packet.identifier != self._request.identifier:
             return None
-        answer = self._backend.receive(Message.parse(Reader(packet.data)))
+        return self._take(Message.parse(Reader(packet.data)), now)
+
+    def _take(self, response: Message, now: float) -> Proof | Verdict | None:
+        """Let the backend answer a Response."""
+        answer = self._backend.receive(response)
         if isinstance(answer, Message | Verdict):
             return self._go_on(answer, now)
         if answer is not None:
@@ -99,24 +112,34 @@ class EapAuthenticator:
 
     def _go_on(self, answer: Message | Verdict, now: float) -> Verdict | None:
         """Send the next Request, or Success or Failure; return the verdict, if it is the end."""
-        self._rounds += 1
-        if isinstance(answer, Message) and self._rounds > MAX_ROUNDS:
-            answer = Verdict(False, f"EAP came to no end within {MAX_ROUNDS} requests")
         if isinstance(answer, Message):
             self._identifier = (self._identifier + 1) % 256
-            self._request = Packet(EapCode.REQUEST, self._identifier, answer.build())
-            self._repeat(now)
-            return None
+            request = Packet(EapCode.REQUEST, self._identifier, answer.build())
+            return self._send_request(request, REPEAT_INTERVAL, now)
+        self._end(Packet(EapCode.SUCCESS if answer.accepted else EapCode.FAILURE, self._identifier))
+        return answer
+
+    def _send_request(self, request: Packet, interval: float, now: float) -> Verdict | None:
+        """Send a Request, and again after each `interval`, unless there were too many."""
+        self._rounds += 1
+        if self._rounds > MAX_ROUNDS:
+            return self._go_on(
+                Verdict(False, f"EAP came to no end within {MAX_ROUNDS} requests"), now
+            )
+        self._request, self._interval = request, interval
+        self._repeat(now)
+        return None
+
+    def _end(self, result: Packet | None) -> None:
+        """Send a Success or Failure, where there is one."""
         self._request = self._deadline = None
         # The link may live for weeks: it shall not keep what TLS has needed.
         del self._backend
-        code = EapCode.SUCCESS if answer.accepted else EapCode.FAILURE
-        self._result = Packet(code, self._identifier)
-        self._send(self._result)
-        return answer
+        self._result = result
+        self.repeat()
 
     def repeat(self) -> None:
-        """Send the Success once more."""
+        """Send the Success once more, where there was one."""
         if self._result is not None:
             self._send(self._result)
 
@@ -131,5 +154,5 @@ class EapAuthenticator:
 
     def _repeat(self, now: float) -> None:
         if self._request is not None:
-            self._deadline = now + REPEAT_INTERVAL
+            self._deadline = now + self._interval
             self._send(self._request)

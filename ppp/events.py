@@ -40,7 +40,8 @@ class LinkOpened:
 class AuthenticationRequested:
     """The peer has sent `proof`; Link.authenticated or Link.rejected is owed, with `request`.
 
-    A later request takes the place of an earlier one.
+    With an EapResponse it may be Link.relay or Link.go_on_here instead. A later request takes the
+    place of an earlier one.
     """
 
     request: int

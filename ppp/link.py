@@ -25,6 +25,7 @@ from ppp.config import Assignment, Credentials, EapMethod, LinkConfig, Method
 from ppp.constants import Protocol
 from ppp.eap import EapAuthenticator
 from ppp.eap_peer import EapPeer
+from ppp.eap_relay import EapRelay
 from ppp.eap_server import EapServer
 from ppp.events import (
     Authenticated,
@@ -187,7 +188,7 @@ class Link:
         Without effect if the request is not the last one, or the link has ended; if it has
         effect, Authenticated follows, with some methods only when the peer has confirmed it.
         """
-        if self._authenticator is None or self._proof is None or request != self._request:
+        if self._authenticator is None or self._proof is None or not self._is_asked(request):
             return
         self._name, self._proof = self._proof.name, None
         if self._authenticator.succeed(reply, now):
@@ -201,13 +202,39 @@ class Link:
         `error` is a number of RFC 2759 section 6 (691: wrong name or password), `message` a
         text for the peer. Without effect where `authenticated` has none.
         """
-        if self._authenticator is None or self._proof is None or request != self._request:
+        if self._authenticator is None or not self._is_asked(request):
             return
         self._proof = None
         if self._authenticator.fail(error, message, now):
             self._authentication_deadline = now + self._config.authentication_timeout
         else:
             self.give_up(Reason.AUTHENTICATION_FAILED, message, now)
+
+    def relay(
+        self, request: int, packet: bytes, interval: float | None, is_ignored: bool, now: float
+    ) -> None:
+        """Answer an AuthenticationRequested of an EapResponse: the server has another Request.
+
+        `packet` is that Request, in whole; it is repeated after each `interval` seconds (None: as
+        we do it). `is_ignored` is as in `EapRelay.ask`. Another AuthenticationRequested follows.
+        Without effect where `authenticated` has none. Raises DecodeError.
+        """
+        if isinstance(self._authenticator, EapRelay) and self._is_asked(request):
+            self._proof = None
+            timeout = self._config.authentication_timeout + (interval or 0.0)
+            self._authentication_deadline = now + timeout
+            asked = Packet.parse(Reader(packet))
+            self._follow(self._authenticator.ask(asked, interval, is_ignored, now), now)
+
+    def go_on_here(self, request: int, now: float) -> None:
+        """Answer an AuthenticationRequested of an EapResponse that `begins`: EAP goes on here.
+
+        Without effect where `authenticated` has none.
+        """
+        if isinstance(self._authenticator, EapRelay) and self._is_asked(request):
+            self._proof = None
+            self._authentication_deadline = now + self._config.authentication_timeout
+            self._follow(self._authenticator.go_on_here(now), now)
 
     def assign(self, assignment: Assignment, now: float) -> None:
         """Give an authenticated peer its address; IPCP starts, and with a prefix IPV6CP.
@@ -274,14 +301,7 @@ class Link:
 
     def _receive_authentication(self, packet: Packet, now: float) -> None:
         if self._authenticator is not None:
-            said = self._authenticator.receive(packet, now)
-            if isinstance(said, Verdict):
-                self._conclude(said, now)
-            elif said is not None:
-                self._proof = said
-                self._request += 1
-                self._authentication_deadline = None
-                self._events.append(AuthenticationRequested(self._request, said))
+            self._follow(self._authenticator.receive(packet, now), now)
         if self._peer is not None and self._config.credentials is not None:
             verdict = self._peer.receive(packet, now)
             if verdict is not None and not verdict.accepted:
@@ -289,6 +309,20 @@ class Link:
             elif verdict is not None and self.phase is Phase.AUTHENTICATE:
                 self._events.append(Authenticated(self._config.credentials.name))
                 self._ask_for_address(now)
+
+    def _follow(self, said: Proof | Verdict | None, now: float) -> None:
+        """Follow what an authenticator says."""
+        if isinstance(said, Verdict):
+            self._conclude(said, now)
+        elif said is not None:
+            self._proof = said
+            self._request += 1
+            self._authentication_deadline = None
+            self._events.append(AuthenticationRequested(self._request, said))
+
+    def _is_asked(self, request: int) -> bool:
+        """Say whether the program owes an answer to a request."""
+        return self._proof is not None and request == self._request
 
     def _conclude(self, verdict: Verdict, now: float) -> None:
         """Follow a verdict on the peer that was not given by `authenticated` or `rejected`."""
@@ -419,6 +453,8 @@ class Link:
         if method is Method.EAP:
             mtu = min(self._lcp.peer_mru, self._config.mru)
             server = EapServer(self._config, mtu, self._entropy)
+            if self._config.relay_eap:
+                return EapRelay(server, mtu, self._entropy, self._send_eap)
             return EapAuthenticator(server, self._entropy, self._send_eap)
         attempts = self._config.authentication_attempts
         return ChapAuthenticator(

@@ -163,7 +163,35 @@ class EapTlsProof:
         return b""
 
 
-Proof = PapProof | ChapMd5Proof | MsChapV2Proof | MsChapV2Change | EapTlsProof
+@dataclass(frozen=True, slots=True)
+class EapResponse:
+    """A Response of EAP that a server elsewhere is to judge, as the `packet` that it is.
+
+    `identity` are the octets by which the peer calls itself, `mtu` is the most, in octets, that a
+    Request may have. `begins`: it is the one with the identity, with which EAP can go on here, too.
+    """
+
+    identity: bytes
+    packet: bytes = field(repr=False)
+    mtu: int
+    begins: bool
+
+    @property
+    def name(self) -> str:
+        """Who the peer says it is."""
+        return decode_name(self.identity)[0]
+
+    @property
+    def method(self) -> str:
+        """The protocol's name; the method in it is not known here."""
+        return Method.EAP.value
+
+    def verify(self, password: str | None, nt_hash: bytes | None) -> bytes | None:
+        """Return None: there is nothing that could be verified here."""
+        return None
+
+
+Proof = PapProof | ChapMd5Proof | MsChapV2Proof | MsChapV2Change | EapTlsProof | EapResponse
 
 
 def chap_md5_response(identifier: int, password: str, challenge: bytes) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from aaa import leases, lockout, totp
 from aaa.radius import client as radius
 from aaa.radius import dynamic
+from aaa.radius import eap as radius_eap
 from ipsec import (
     certificates,
     dpd,
@@ -45,7 +46,7 @@ from l2gate.configuration import load, values
 from l2gate.settings import ike_config, link_config, lns_config
 from l2gate.state import worker
 from l2tp.config import L2tpConfig
-from ppp import eap, eap_tls
+from ppp import eap, eap_relay, eap_tls
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "limits.md").read_text()
 ROWS = dict(re.findall(r"^\| ([^|]+) \| [^|\d]*(\d+)[^|]* \|", TEXT.split("## Tables")[1], re.M))
@@ -89,6 +90,11 @@ CODE = {
     "time of a call without an open network": switchboard.OPENING,
     "requests in one login by EAP": eap.MAX_ROUNDS,
     "a TLS message in one login by EAP": eap_tls.MAX_MESSAGE,
+    "an EAP message of a client that passes through to a RADIUS server": eap_relay.MAX_RESPONSE,
+    "time of one login by EAP that passes through": radius_eap.MAX_TIME,
+    "time that a RADIUS server may have an EAP request wait before it is repeated": (
+        radius_eap.MAX_INTERVAL
+    ),
     "addresses remembered for their last users, a pool": leases.REMEMBERED,
     "known origins of datagrams, a socket": batch._KNOWN_PATHS,
     "records of attempts of clients that are gone": attempts.MAX_ENDED,

@@ -20,7 +20,7 @@ from aaa.radius.constants import (
     AttributeType,
     MicrosoftType,
 )
-from aaa.radius.packet import Attribute, Attributes
+from aaa.radius.packet import MAX_VALUE_LENGTH, Attribute, Attributes
 from wire import DecodeError
 
 ANY_ADDRESS: Final = frozenset({IPv4Address("255.255.255.254"), IPv4Address("255.255.255.255")})
@@ -81,11 +81,15 @@ class Authorization:
     rate_down: int | None = None
 
 
-def session_attributes(nas: Nas, port: Port, user: str) -> list[Attribute]:
-    """Return what every Access-Request and Accounting-Request of a session says of it."""
+def session_attributes(nas: Nas, port: Port, user: str | bytes) -> list[Attribute]:
+    """Return what every Access-Request and Accounting-Request of a session says of it.
+
+    With EAP the octets of `user` are those of the identity (RFC 3579 section 2.1).
+    """
+    name = user.encode() if isinstance(user, str) else user
     medium = MEDIUM_IPV6 if isinstance(ip_address(port.client), IPv6Address) else MEDIUM_IPV4
     attributes = [
-        Attribute.text(AttributeType.USER_NAME, user),
+        Attribute(AttributeType.USER_NAME, name[:MAX_VALUE_LENGTH]),
         Attribute.text(AttributeType.NAS_IDENTIFIER, nas.identifier),
         Attribute.number(AttributeType.NAS_PORT, port.number),
         Attribute.number(AttributeType.NAS_PORT_TYPE, NAS_PORT_VIRTUAL),
@@ -130,7 +134,8 @@ def ms_chap_v2(
 
 def eap(message: bytes, state: bytes | None) -> list[Attribute]:
     """Return an EAP packet (RFC 3579 section 3.1) and the server's State from before."""
-    pieces = [message[start : start + 253] for start in range(0, len(message), 253)]
+    starts = range(0, len(message), MAX_VALUE_LENGTH)
+    pieces = [message[start : start + MAX_VALUE_LENGTH] for start in starts]
     attributes = [Attribute(AttributeType.EAP_MESSAGE, piece) for piece in pieces]
     if state is not None:
         attributes.append(Attribute(AttributeType.STATE, state))

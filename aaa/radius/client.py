@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
-from aaa.radius.constants import Code
+from aaa.radius.constants import AttributeType, Code
 from aaa.radius.packet import (
     AUTHENTICATOR_LENGTH,
     Attribute,
@@ -148,14 +148,21 @@ class Client:
         self.counters: Counter[Drop] = Counter()
 
     def request(
-        self, key: Hashable, code: Code, attributes: Sequence[Attribute], now: float
+        self,
+        key: Hashable,
+        code: Code,
+        attributes: Sequence[Attribute],
+        now: float,
+        only: Server | None = None,
     ) -> None:
         """Ask; `Answered` or `Unanswered` with this `key` tells how it ended.
 
+        With `only` no other server is asked: it is that one's question that this answers.
         A request with a key that is under way takes the place of the one before it.
         """
         self.cancel(key, now)
-        request = _Request(key, code, tuple(attributes), self._preference(now))
+        servers = self._preference(now) if only is None else [only]
+        request = _Request(key, code, tuple(attributes), servers)
         if len(self._waiting) >= MAX_WAITING:
             self._events.append(Unanswered(key, f"{MAX_WAITING} requests wait for an answer"))
             return
@@ -283,7 +290,13 @@ class Client:
     def _fault(packet: Packet, request: _Request, server: Server) -> Drop | None:
         if not answers(packet, request.authenticator, server.secret):
             return Drop.NOT_AUTHENTIC
-        demanded = server.require_message_authenticator and request.code == Code.ACCESS_REQUEST
+        # RFC 3579 section 3.1: what carries EAP is nothing without; nor is what answers it.
+        has_eap = any(
+            attribute.type == AttributeType.EAP_MESSAGE
+            for attribute in (*packet.attributes, *request.attributes)
+        )
+        is_access = request.code == Code.ACCESS_REQUEST
+        demanded = is_access and (server.require_message_authenticator or has_eap)
         if demanded and proves(packet, request.authenticator, server.secret) is None:
             return Drop.NO_MESSAGE_AUTHENTICATOR
         return None

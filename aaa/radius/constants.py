@@ -125,8 +125,9 @@ class AcctTerminateCause(OpenEnum):
 
 
 class ErrorCause(OpenEnum):
-    """RFC 5176 section 3.5."""
+    """RFC 5176 section 3.5, RFC 3579 section 2.2."""
 
+    INVALID_EAP_PACKET = 202
     UNSUPPORTED_ATTRIBUTE = 401
     MISSING_ATTRIBUTE = 402
     NAS_IDENTIFICATION_MISMATCH = 403

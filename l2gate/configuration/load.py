@@ -15,7 +15,7 @@ from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.configuration.model import AuthenticationMethod, Configuration, PppSettings
 from l2gate.configuration.policy import check_firewall
 from l2gate.configuration.problems import ConfigurationError, Problem, Problems
-from l2gate.configuration.radius import asks_radius, check_sources, read_radius
+from l2gate.configuration.radius import asks_radius, check_eap, check_sources, read_radius
 from l2gate.configuration.section import Section
 from l2gate.configuration.sections import read_ipsec, read_l2tp, read_lockout, read_ppp, read_server
 from l2gate.configuration.state import read_state
@@ -71,7 +71,8 @@ def _load(
     server = read_server(_only(files, "server"))
     ipsec = read_ipsec(_only(files, "ipsec"), server.name, calendar)
     l2tp = read_l2tp(_only(files, "l2tp"))
-    ppp = read_ppp(_only(files, "ppp"))
+    ppp_section = _only(files, "ppp")
+    ppp = read_ppp(ppp_section)
     lockout = read_lockout(_only(files, "lockout"))
     radius_section = _only(files, "radius")
     radius = read_radius(radius_section, server.name)
@@ -89,6 +90,7 @@ def _load(
     if ipsec is None or problems.errors:
         raise ConfigurationError(_in_order(problems.errors, files))
     _warn_of_logins(files[0], users, ppp, any(map(asks_radius, entries)))
+    check_eap(radius_section, ppp_section, radius, ppp, entries, bool(users))
     _warn_of_small_links(entries, ppp)
     departments = {entry.name: entry.department for entry in entries if entry.department}
     directory = Directory(

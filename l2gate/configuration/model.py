@@ -181,6 +181,7 @@ class RadiusSettings:
 
     A server has `timeout` seconds to answer, and is then taken for dead for `dead_time`.
     `interim_interval` (seconds) is None where there are no reports between start and stop.
+    `relay_eap`: the servers speak EAP with their users; else it ends here.
     """
 
     servers: tuple[Server, ...]
@@ -190,6 +191,7 @@ class RadiusSettings:
     nas_identifier: str
     interim_interval: float | None
     dynamic: DynamicSettings | None = None
+    relay_eap: bool = False
 
 
 @dataclass(frozen=True, slots=True)

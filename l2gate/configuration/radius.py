@@ -11,7 +11,14 @@ from aaa.radius.constants import (
 )
 from l2gate.configuration import values
 from l2gate.configuration.departments import Entry
-from l2gate.configuration.model import DynamicClient, DynamicSettings, RadiusSettings
+from l2gate.configuration.model import (
+    AuthenticationMethod,
+    DynamicClient,
+    DynamicSettings,
+    EapMethod,
+    PppSettings,
+    RadiusSettings,
+)
 from l2gate.configuration.section import Expected, Section
 from l2gate.configuration.sections import read_secret
 
@@ -29,6 +36,7 @@ def read_radius(section: Section, server: str) -> RadiusSettings | None:
     nas_identifier = section.take("nas_identifier", values.host_name, server)
     accounting = section.take("accounting", values.switch, True)
     interim_interval = section.take("interim_interval", values.interval(60, 86400), 600.0)
+    relay_eap = section.take("relay_eap", values.switch, False)
     dynamic = _read_dynamic(section.section("dynamic_authorization"))
     section.finish()
     if section.has_no_keys:
@@ -51,6 +59,7 @@ def read_radius(section: Section, server: str) -> RadiusSettings | None:
         nas_identifier,
         interim_interval,
         dynamic,
+        relay_eap,
     )
 
 
@@ -66,6 +75,40 @@ def check_sources(section: Section, radius: RadiusSettings | None, entries: list
         section.warn(
             None,
             "has no effect: add 'radius' to 'authenticate' of a department, or 'accounting: true'",
+        )
+
+
+def check_eap(
+    section: Section,
+    ppp_section: Section,
+    radius: RadiusSettings | None,
+    ppp: PppSettings,
+    entries: list[Entry],
+    has_users: bool,
+) -> None:
+    """Note to whom EAP is of no use; `has_users`: there are some in the configuration."""
+    sources = [entry.department.authenticate for entry in entries if entry.department is not None]
+    is_asked = any(Source.RADIUS in source for source in sources)
+    relays = radius is not None and radius.relay_eap
+    if relays and AuthenticationMethod.EAP not in ppp.authentication:
+        section.warn("relay_eap", "has no effect: add 'eap' to ppp.authentication")
+    elif relays and not is_asked:
+        section.warn("relay_eap", "has no effect: add 'radius' to 'authenticate' of a department")
+    elif relays and "eap" in ppp_section and not any(Source.LOCAL in each for each in sources):
+        ppp_section.warn(
+            "eap", "has no effect: with radius.relay_eap it is the RADIUS servers who speak EAP"
+        )
+    elif (
+        not relays
+        and is_asked
+        and AuthenticationMethod.EAP in ppp.authentication
+        and ppp.eap_methods == (EapMethod.TLS,)
+        and (not has_users or len(ppp.authentication) == 1)
+    ):
+        ppp_section.warn(
+            "eap",
+            "users whom RADIUS servers know cannot log in by it: set 'relay_eap: true' in the "
+            "section radius, or add 'mschapv2' to ppp.eap.methods",
         )
 
 

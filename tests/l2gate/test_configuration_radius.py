@@ -12,6 +12,8 @@ from aaa.radius.client import Server
 from l2gate.configuration import Loaded, load
 from l2gate.configuration.model import DynamicClient, DynamicSettings, RadiusSettings
 from l2gate.radius import pauses_of
+from l2gate.settings import link_config
+from tests.support.tls_certificates import Authority
 
 SECRET = "ZZp4u9mVbC7kTqRx3sWd8yNe"
 TEXT = f"""
@@ -111,6 +113,53 @@ def test_servers_that_nobody_asks(read: Load) -> None:
     text = TEXT.replace("[radius]", "[local]") + LEAST
     assert warned(read(text)) == ["there are no users"]
     assert "radius" in warned(read(text + "  accounting: false\n"))
+
+
+RELAY = LEAST + "  relay_eap: true\n"
+EAP = "ppp: {authentication: [ms-chapv2, eap]}\n"
+
+
+def test_eap_that_passes_through(read: Load) -> None:
+    loaded = read(TEXT + RELAY + EAP)
+    assert loaded.warnings == ()
+    assert link_config(loaded.configuration).relay_eap
+    assert not link_config(read(TEXT + LEAST + EAP).configuration).relay_eap
+
+
+def test_eap_that_passes_to_nobody(read: Load) -> None:
+    (unused,) = read(TEXT + RELAY).warnings
+    assert unused.text == "radius.relay_eap: has no effect: add 'eap' to ppp.authentication"
+    nobody, unasked = read(TEXT.replace("[radius]", "[local]") + RELAY + EAP).warnings
+    assert "there are no users" in nobody.text
+    assert unasked.text.startswith("radius.relay_eap: has no effect: add 'radius' to")
+    methods = "ppp: {authentication: [eap], eap: {methods: [mschapv2]}}\n"
+    assert warned(read(TEXT + RELAY + methods)) == ["ppp.eap"]
+    both = TEXT.replace("[radius]", "[local, radius]")
+    assert warned(read(both + RELAY + methods)) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [
+        ("authentication: [eap], eap: {methods: [tls], FILES}", ["ppp.eap"]),
+        ("authentication: [ms-chapv2, eap], eap: {methods: [tls], FILES}", ["ppp.eap"]),
+        ("authentication: [eap], eap: {methods: [tls, mschapv2], FILES}", []),
+    ],
+)
+def test_eap_by_certificate_alone_is_of_no_use_to_users_of_radius(
+    read: Load, tmp_path: Path, settings: str, warnings: list[str]
+) -> None:
+    files = Authority(tmp_path).for_server()
+    keys = (
+        f"certificate: '{files.certificate}', private_key: '{files.private_key}', "
+        f"client_ca: '{files.client_ca}'"
+    )
+    ppp = f"ppp: {{{settings.replace('FILES', keys)}}}\n"
+    assert warned(read(TEXT + LEAST + ppp)) == warnings
+    assert "ppp.eap" not in warned(read(TEXT + RELAY + "ppp: {authentication: [eap]}\n"))
+    local = "users: [{name: bob, password: correct horse battery}]\n"
+    by_certificate = "ppp.eap" in warned(read(TEXT + LEAST + ppp + local))
+    assert by_certificate == (settings.startswith("authentication: [eap]") and bool(warnings))
 
 
 @pytest.mark.parametrize("timeout", range(3, 61))

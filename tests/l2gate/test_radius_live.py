@@ -5,6 +5,8 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.support.client import ClientState
 from tests.support.freeradius import SECRET, TREE, running_freeradius
 from tests.support.namespaces import new_namespace
@@ -17,8 +19,10 @@ USERS = f"""
 CONFIGURATION = """
 server: {{listen: {server}, control_socket: {directory}/control.sock}}
 ipsec: {{psk: {psk}}}
+ppp: {{authentication: [{method}]}}
 departments: {{default: {{pool: 172.16.9.0/24, gateway: 172.16.9.1, authenticate: [radius]}}}}
 radius:
+  relay_eap: {relay}
   servers:
     - address: 127.0.0.1
       port: {authentication_port}
@@ -48,13 +52,21 @@ def radclient(order: str, attributes: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_session_from_its_login_to_the_order_that_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "relay", "said"),
+    [("ms-chapv2", "false", "MS-CHAPv2"), ("eap", "false", "EAP-MSCHAPv2"), ("eap", "true", "EAP")],
+)
+def test_a_session_from_its_login_to_the_order_that_ends_it(
+    tmp_path: Path, method: str, relay: str, said: str
+) -> None:
     path = tmp_path / "l2gate.yaml"
     with new_namespace() as namespace, namespace, running_freeradius(USERS) as radius:
         path.write_text(
             CONFIGURATION.format(
                 server=SERVER,
                 directory=tmp_path,
+                method=method,
+                relay=relay,
                 psk=PSK,
                 secret=SECRET.decode(),
                 authentication_port=radius.authentication_port,
@@ -91,4 +103,5 @@ def test_a_session_from_its_login_to_the_order_that_ends_it(tmp_path: Path) -> N
     assert server.returncode == 0, printed
     assert stop["Acct-Terminate-Cause"] == "Admin-Reset"
     assert "disconnected by RADIUS" in printed
+    assert f"logged in by {said}" in printed
     assert SECRET.decode() not in printed

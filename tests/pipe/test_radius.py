@@ -193,7 +193,7 @@ def test_an_answer_for_a_call_that_is_gone_does_nothing() -> None:
 def test_a_malformed_accept_lets_nobody_in(attribute: Attribute) -> None:
     lab = lab_with(accepting(attribute))
     assert log_in(lab).state is ClientState.FAILED
-    (line, *_) = lab.server.noted("the RADIUS server's Accept cannot be used")
+    (line, *_) = lab.server.noted("the RADIUS server's answer cannot be used")
     assert "192.0.2.10:1812 sends a malformed attribute" in line.mend
     assert not lab.server.gateway.aaa._places
 
@@ -407,7 +407,7 @@ FIXED = User("fixed", password=PASSWORD, address=IPv4Address("10.30.0.1"))
 def test_a_network_that_is_somebody_else_s_lets_nobody_in(networks: list[str]) -> None:
     lab = policy_lab(accepting(*route(*networks)), ROUTER, FIXED)
     assert log_in(lab).state is ClientState.FAILED
-    (line, *_) = lab.server.noted("the RADIUS server's Accept cannot be used")
+    (line, *_) = lab.server.noted("the RADIUS server's answer cannot be used")
     assert "Framed-Route" in line.mend
     assert not lab.server.gateway.aaa._places
 

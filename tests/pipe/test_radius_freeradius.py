@@ -131,7 +131,7 @@ def test_the_department_is_that_of_the_suffix(lab: RadiusLab) -> None:
 )
 def test_what_does_not_fit_is_refused_with_its_cause(name: str, why: str, lab: RadiusLab) -> None:
     assert lab.log_in(name, f"{name}Pass").state is ClientState.FAILED
-    (line, *_) = lab.server.noted("the RADIUS server's Accept cannot be used")
+    (line, *_) = lab.server.noted("the RADIUS server's answer cannot be used")
     assert line.mend.startswith(why)
     assert line.windows == 649
 

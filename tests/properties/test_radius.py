@@ -1,5 +1,6 @@
 """Whatever a RADIUS server says, and whoever it is: the login ends in one decision."""
 
+from contextlib import suppress
 from random import Random
 
 from hypothesis import given
@@ -9,12 +10,20 @@ from aaa import Aaa, ClientFacts, Decided, RadiusAsked, Source
 from aaa.radius.access import Port
 from aaa.radius.client import Server
 from aaa.radius.constants import MICROSOFT, AttributeType, Code, MicrosoftType
-from aaa.radius.packet import Attribute, Packet, response
+from aaa.radius.eap import Challenge
+from aaa.radius.packet import Attribute, response
+from aaa.radius.packet import Packet as RadiusPacket
 from l2gate.configuration.model import RadiusSettings
 from l2gate.radius import Radius
-from ppp.proofs import ChapMd5Proof, MsChapV2Proof, PapProof, Proof
+from ppp.config import LinkConfig
+from ppp.constants import EapCode
+from ppp.eap_relay import EapRelay
+from ppp.eap_server import EapServer
+from ppp.packet import Packet
+from ppp.proofs import ChapMd5Proof, EapResponse, MsChapV2Proof, PapProof, Proof
 from tests.support.lab import configuration
 from tests.support.radius_lab import asking
+from wire import DecodeError, Reader
 
 SERVER = Server("192.0.2.10", 1812, b"secret")
 SETTINGS = RadiusSettings((SERVER,), (), 9.0, 60.0, "vpn", None)
@@ -53,7 +62,7 @@ def test_every_question_has_one_decision(
     if isinstance(asked, RadiusAsked):
         radius.ask(asked, PORT, 0.0)
         for datagram in radius.datagrams_to_send():
-            request = Packet.parse(datagram.data)
+            request = RadiusPacket.parse(datagram.data)
             head = request.identifier, request.authenticator
             radius.receive(rubbish, SERVER, datagram.channel, 1.0)
             octets = response(code, *head, attributes, SERVER.secret)
@@ -68,3 +77,51 @@ def test_every_question_has_one_decision(
     assert isinstance(asked, Decided)
     assert aaa.next_event() is None
     assert radius.next_answer() is None
+
+
+EAP_PACKETS = st.builds(
+    lambda code, data: bytes([code, 7]) + (4 + len(data)).to_bytes(2, "big") + data,
+    st.integers(0, 5),
+    st.binary(max_size=600),
+)
+SAID = st.lists(st.tuples(CODES, ATTRIBUTES, EAP_PACKETS | st.binary(max_size=300)), max_size=4)
+RESPONSES = st.lists(st.builds(Packet, st.integers(0, 5), st.integers(6, 8), st.binary()))
+
+
+@given(SAID, RESPONSES)
+def test_whatever_is_said_by_eap_the_link_lives_or_ends(
+    said: list[tuple[Code, list[Attribute], bytes]], responses: list[Packet]
+) -> None:
+    """Servers and peers say anything; what a Challenge has is always a Request for the peer."""
+    sent: list[Packet] = []
+    backend = EapServer(LinkConfig(), 1400, Random(2).randbytes)
+    relay = EapRelay(backend, 1400, Random(2).randbytes, sent.append)
+    relay.start(0.0)
+    identity = Packet(EapCode.RESPONSE, sent[-1].identifier, b"\x01bob@sales.example.com")
+    proof = relay.receive(identity, 0.0)
+    radius = Radius(SETTINGS, Random(1).randbytes, lambda: 0.0, lambda *_: None)
+    for code, attributes, message in said:
+        assert isinstance(proof, EapResponse)
+        asked = RadiusAsked(7, 1, proof.name, proof, ClientFacts("198.51.100.7"))
+        radius.ask(asked, PORT, 0.0)
+        (datagram,) = radius.datagrams_to_send()
+        request = RadiusPacket.parse(datagram.data)
+        pieces = [
+            Attribute(AttributeType.EAP_MESSAGE, message[at : at + 253])
+            for at in range(0, len(message), 253)
+        ]
+        head = request.identifier, request.authenticator
+        octets = response(code, *head, [*pieces, *attributes], SERVER.secret)
+        radius.receive(octets, SERVER, datagram.channel, 1.0)
+        answer = radius.next_answer()
+        if answer is None or not isinstance(answer[2], Challenge):
+            return
+        challenge = answer[2]
+        relay.ask(Packet.parse(Reader(challenge.packet)), challenge.interval, False, 1.0)
+        assert sent[-1].code == EapCode.REQUEST
+        assert sent[-1].build() == challenge.packet
+        for packet in responses:
+            with suppress(DecodeError):
+                proof = relay.receive(packet, 1.0) or proof
+        if proof.packet[1] != sent[-1].identifier:
+            return

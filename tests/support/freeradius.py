@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from l2gate.configuration import Certificates
 from tests.support.prerequisites import need
 
 TREE = Path(__file__).parents[2] / ".cache" / "lab" / "freeradius"
@@ -55,9 +56,13 @@ modules {{
     default_eap_type = mschapv2
     md5 {{ }}
     mschapv2 {{ }}
+    {with_tls}
   }}
   always ok {{
     rcode = ok
+  }}
+  always reject {{
+    rcode = reject
   }}
 }}
 server default {{
@@ -108,11 +113,64 @@ server default {{
 }}
 """
 
+WITH_TLS = """
+tls-config common {{
+  certificate_file = "{files.certificate}"
+  private_key_file = "{files.private_key}"
+  ca_file = "{files.client_ca}"
+  fragment_size = 1024
+  tls_min_version = "1.2"
+  tls_max_version = "1.3"
+  check_cert_cn = "%{{User-Name}}"
+}}
+tls {{
+  tls = common
+}}
+peap {{
+  tls = common
+  default_eap_type = mschapv2
+  virtual_server = inner
+}}
+ttls {{
+  tls = common
+  default_eap_type = md5
+  virtual_server = inner
+}}
+"""
+
+INNER = """
+server inner {
+  authorize {
+    if (!(&User-Name == &outer.request:User-Name)) {
+      reject
+    }
+    mschap
+    eap {
+      ok = return
+    }
+    files
+    pap
+  }
+  authenticate {
+    Auth-Type PAP {
+      pap
+    }
+    Auth-Type MS-CHAP {
+      mschap
+    }
+    eap
+  }
+}
+"""
+
 
 class FreeRadius:
-    """One server; `users` is its users file. It writes what it accounts to `accounting()`."""
+    """One server; `users` is its users file. It writes what it accounts to `accounting()`.
 
-    def __init__(self, directory: Path, users: str) -> None:
+    With `files` it has the methods of EAP with TLS, too.
+    """
+
+    def __init__(self, directory: Path, users: str, files: Certificates | None = None) -> None:
         need("" if TREE.exists() else "needs FreeRADIUS unpacked: run 'make setup'")
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,12 +178,14 @@ class FreeRadius:
         (directory / "users").write_text(users)
         (directory / "radiusd.conf").write_text(
             CONFIGURATION.format(
+                with_tls=WITH_TLS.format(files=files) if files else "",
                 tree=TREE,
                 directory=directory,
                 secret=SECRET.decode(),
                 authentication=self.authentication_port,
                 accounting=self.accounting_port,
             )
+            + (INNER if files else "")
         )
 
     def start(self) -> None:
@@ -146,8 +206,9 @@ class FreeRadius:
         end = time.monotonic() + 20
         while "Ready to process requests" not in self.log():
             if self._process.poll() is not None or time.monotonic() > end:
+                said = self.log()
                 self.kill()
-                raise RuntimeError(self.log())
+                raise RuntimeError(said[-2000:])
             time.sleep(0.05)
 
     def kill(self) -> None:
@@ -178,10 +239,10 @@ class FreeRadius:
 
 
 @contextmanager
-def running_freeradius(users: str) -> Iterator[FreeRadius]:
+def running_freeradius(users: str, files: Certificates | None = None) -> Iterator[FreeRadius]:
     """A server that is up, and gone with the context."""
     with tempfile.TemporaryDirectory() as directory:
-        server = FreeRadius(Path(directory), users)
+        server = FreeRadius(Path(directory), users, files)
         try:
             server.start()
             yield server
