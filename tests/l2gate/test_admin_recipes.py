@@ -70,7 +70,13 @@ def test_every_recipe_works(tmp_path: Path) -> None:
     loaded = load(lab.path)
     assert loaded.warnings == ()
     assert set(loaded.configuration.directory.users) == {
-        *("u0", "u1@sales.example.com", "bob", "alice@sales.example.com")
+        *(
+            "branch1@sales.example.com",
+            "u0",
+            "u1@sales.example.com",
+            "bob",
+            "alice@sales.example.com",
+        )
     }
     assert "  # the first\n" in lab.path.read_text()
     lab.log_in("bob", "192.0.2.9", "correct horse battery staple")
