@@ -258,7 +258,10 @@ def test_the_list(lab: ServedLab, served: Run, run: Run) -> None:
     code, out, _ = served("list")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
-        "USER DEPARTMENT STATE EXPIRES PASSWORD CODE ADDRESS ROUTES SESSIONS".split(),
+        [
+            *("USER", "DEPARTMENT", "STATE", "EXPIRES", "PASSWORD"),
+            *("CODE", "ADDRESS", "ROUTES", "SESSIONS"),
+        ],
         ["u0", "default", "disabled", "plain", "no", "0"],
         ["u1@sales.example.com", "sales", "enabled", "plain", "no", "1"],
         ["old", "default", "expired", "2020-02-02", "nt", "no", "0"],
