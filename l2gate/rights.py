@@ -25,7 +25,7 @@ from l2gate.privileges import (
     may_become,
 )
 
-PROGRAM = tuple(Path(file) for file in (os.__file__, yaml.__file__, __file__) if file)
+PROGRAM = tuple(map(Path, (os.__file__, yaml.__file__, __file__)))
 """One file of each place that modules come from: Python's, those of others, our own."""
 
 
