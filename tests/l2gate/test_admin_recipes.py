@@ -4,6 +4,8 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
+
 from l2gate.configuration import load
 from l2gate.state import Beginning, Ending, Sqlite, Store, Traffic
 from tests.support.client import ClientState
@@ -21,6 +23,7 @@ def remember_bob(file: Path, now: int) -> None:
     database.close()
 
 
+@pytest.mark.timeout(600)  # each command starts Python, and how fast is a matter of the machine
 def test_every_recipe_works(tmp_path: Path) -> None:
     lab = ServedLab(tmp_path)
     lab.log_in("u0", "192.0.2.7")

@@ -10,12 +10,17 @@ from contextlib import ExitStack, closing, contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+import pytest
+
 from tests.support.client import ClientState
 from tests.support.freeradius import SECRET, TREE, running_freeradius
 from tests.support.namespaces import Namespace, new_namespace
 from tests.support.postgresql import running_postgresql
 from tests.support.program import PASSWORD, SERVER, USER, Dialler, wait_for
 from tests.support.recipes import LIVE, Admin, recipes
+
+pytestmark = pytest.mark.timeout(600)
+"""An admin's command starts Python, and there are many; how fast is a matter of the machine."""
 
 RECIPES = recipes()
 ANN, RADIUS_PASSWORD = "ann@staff.example.com", "what RADIUS knows"
@@ -31,19 +36,20 @@ def add_user(admin: Admin, name: str = USER, password: str = PASSWORD) -> None:
 def dialled(
     psk: str, user: str = USER, password: str = PASSWORD, gets_in: bool = True
 ) -> Iterator[Dialler]:
-    """A client that has dialled, and got in or not."""
+    """A client that has dialled, and got in or not; in the end it hangs up."""
     with closing(Dialler(user, password, psk)) as client:
         client.host.connect(0.0)
         client.run(lambda: client.host.state is not ClientState.CONNECTING)
         assert (client.host.state is ClientState.UP) is gets_in, client.host.why
         yield client
+        if client.host.state is ClientState.UP:
+            client.host.hang_up(time.monotonic())
+            client.run(lambda: client.host.state is ClientState.CLOSED)
 
 
 def address_of(admin: Admin, user: str = USER) -> IPv4Address | None:
     """Return the address that a user gets, who hangs up again."""
     with dialled(admin.psk, user) as client:
-        client.host.hang_up(time.monotonic())
-        client.run(lambda: client.host.state is ClientState.CLOSED)
         return client.host.address
 
 

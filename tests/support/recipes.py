@@ -128,7 +128,7 @@ class Admin:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=10 * PATIENCE,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout
