@@ -32,6 +32,7 @@ from l2gate.control import (
     messages,
 )
 from l2gate.history import Attempt
+from l2gate.privileges import PrivilegeError
 from l2gate.recording import record
 from l2gate.reports import (
     attempt_line,
@@ -45,6 +46,7 @@ from l2gate.reports import (
     status_from_json,
     status_text,
 )
+from l2gate.rights import check_rights
 
 FOLLOWING = 1.0
 """Seconds between two looks at the attempts by `--follow`."""
@@ -94,7 +96,7 @@ def serve(options: argparse.Namespace) -> None:
     )
     try:
         asyncio.run(server.serve(options.config))
-    except (FirewallError, ListenError, NetworkError, TunError) as error:
+    except (FirewallError, ListenError, NetworkError, PrivilegeError, TunError) as error:
         raise Failed(str(error)) from error
 
 
@@ -103,8 +105,12 @@ def check(options: argparse.Namespace) -> None:
     problems: list[tuple[str, Problem]] = []
     summary = ""
     try:
-        loaded = load(options.config, _own_networks())
+        networks = _own_networks()
+        loaded = load(options.config, networks)
         problems = [("warning", problem) for problem in loaded.warnings]
+        with contextlib.suppress(PrivilegeError):  # who may not look as that user cannot tell
+            found = check_rights(options.config, loaded, networks)
+            problems += (("warning", problem) for problem in found)
         directory = loaded.configuration.directory
         summary = f"departments: {len(directory.departments)}, users: {len(directory.users)}"
     except ConfigurationError as error:

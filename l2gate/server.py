@@ -42,6 +42,7 @@ from l2gate.network import Address, Network, NetworkAddress, own_networks
 from l2gate.operations import Operations
 from l2gate.radius_sockets import DynamicListener, RadiusSockets
 from l2gate.reloading import Reloader
+from l2gate.rights import check_rights, drop_privileges
 from l2gate.sdnotify import Notifier
 from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
 from l2gate.tun import Tun
@@ -52,11 +53,12 @@ _log = logging.getLogger("l2gate")
 async def serve(path: Path) -> None:
     """Serve the configuration file `path` until SIGTERM or SIGINT.
 
-    Raises ConfigurationError, ListenError, TunError, NetworkError, FirewallError or ControlError,
-    whose texts are for the admin, if the server cannot start.
+    Raises ConfigurationError, ListenError, TunError, PrivilegeError, NetworkError, FirewallError or
+    ControlError, whose texts are for the admin, if the server cannot start.
     """
-    loaded = load(path, await own_networks())
-    for warning in loaded.warnings:
+    networks = await own_networks()
+    loaded = load(path, networks)
+    for warning in (*loaded.warnings, *check_rights(path, loaded, networks)):
         _log.warning("%s", warning)
     await Server(path, loaded.configuration).run()
 
@@ -88,25 +90,26 @@ class Server:
         """Start, serve until told to stop, and leave the machine as it was."""
         self._loop = asyncio.get_running_loop()
         settings = self._configuration.server
-        if settings.event_log is not None:
-            self._event_log = EventLog(settings.event_log)
-        try:
-            await self._run_with_log()
-        finally:
-            if self._event_log is not None:
-                self._event_log.close()
-
-    async def _run_with_log(self) -> None:
-        settings = self._configuration.server
         self._sockets = Sockets([str(host) for host in settings.listen])
         try:
             self._tun = Tun(settings.tun)
             try:
-                await self._run_with_firewall()
+                drop_privileges(self._configuration)
+                await self._run_with_log()
             finally:
                 self._tun.close()
         finally:
             self._sockets.close()
+
+    async def _run_with_log(self) -> None:
+        settings = self._configuration.server
+        if settings.event_log is not None:
+            self._event_log = EventLog(settings.event_log)
+        try:
+            await self._run_with_firewall()
+        finally:
+            if self._event_log is not None:
+                self._event_log.close()
 
     async def _run_with_firewall(self) -> None:
         if not self._configuration.server.firewall:

@@ -35,6 +35,7 @@ from l2gate.configuration.editing import (
 )
 from l2gate.configuration.files import LARGEST_SECRET
 from l2gate.configuration.ipv6 import AnyNetwork
+from l2gate.configuration.yamltext import Value
 from l2gate.control import ControlError, Json, Request, ServerUnreachable, ask
 from l2gate.first_configuration import random_password
 from l2gate.reloading import Changes
@@ -48,7 +49,8 @@ TOTP_OCTETS = 20
 class UserRow:
     """One user of the files. `sessions` is None where no server answers.
 
-    `password` says how it is kept, `state` is enabled, disabled, expired or locked.
+    `password` says how it is kept, `state` is enabled, disabled, expired or locked. `routes` are
+    the networks behind the user.
     """
 
     name: str
@@ -58,6 +60,7 @@ class UserRow:
     password: str
     code: bool
     address: str
+    routes: tuple[str, ...]
     sessions: int | None
 
 
@@ -168,12 +171,26 @@ def add_parsers(
     )
     command.add_argument("--address", metavar="ADDRESS", help="a fixed address")
     command.add_argument("--expires", metavar="DAY", help="the last day, such as 2026-12-31")
+    command.add_argument(
+        "--route",
+        dest="routes",
+        action="append",
+        metavar="NETWORK",
+        help="a network behind the user, who is a router; may be given several times",
+    )
     command = add("passwd", user_passwd, "change a password", named, password)
     command.add_argument("--hash", choices=kinds, help="how to keep it (default: as until now)")
-    command = add("change", user_change, "change name, fixed address or last day", named)
+    command = add("change", user_change, "change name, fixed address, last day or routes", named)
     command.add_argument("--name", dest="new_name", metavar="NEW", help="another login name")
     command.add_argument("--address", metavar="ADDRESS", help="a fixed address, or none")
     command.add_argument("--expires", metavar="DAY", help="the last day, or none")
+    command.add_argument(
+        "--route",
+        dest="routes",
+        action="append",
+        metavar="NETWORK",
+        help="a network behind the user, or none; give it for each that there is to be",
+    )
     add("disable", user_disable, "let a user in no more, and end the sessions", named)
     add("enable", user_enable, "let a user in again", named)
     add("remove", user_remove, "remove a user, and end the sessions", named)
@@ -187,11 +204,13 @@ def user_add(options: argparse.Namespace) -> None:
     desk = Desk(options)
     kind = Kind(options.hash)
     password, shown = _new_password(options)
-    fields = {"name": options.name, kind.key: kind.keep(password)}
+    fields: dict[str, Value] = {"name": options.name, kind.key: kind.keep(password)}
     if options.address:
         fields["address"] = options.address
     if options.expires:
         fields["expires"] = options.expires
+    if options.routes:
+        fields["routes"] = options.routes
     if options.must_change:
         fields[MUST_CHANGE] = "true"
     file = add_user(desk.path, fields, desk.check_for(options.name))
@@ -217,17 +236,19 @@ def user_passwd(options: argparse.Namespace) -> None:
 
 
 def user_change(options: argparse.Namespace) -> None:
-    """Give a user another name, address or last day."""
+    """Give a user another name, address, last day or other networks behind it."""
     desk = Desk(options)
-    changes: dict[str, str | None] = {}
+    changes: dict[str, Value | None] = {}
     if options.new_name:
         changes["name"] = options.new_name
     for key in ("address", "expires"):
         value = getattr(options, key)
         if value is not None:
             changes[key] = None if value == "none" else value
+    if options.routes:
+        changes["routes"] = None if options.routes == ["none"] else options.routes
     if not changes:
-        raise EditError("nothing to change: give --name, --address or --expires")
+        raise EditError("nothing to change: give --name, --address, --expires or --route")
     changed = change_user(desk.path, options.name, changes, desk.check)
     _report(desk, changed, f"changed {options.name}", f"{options.name} is so already")
 
@@ -305,17 +326,21 @@ def user_list(options: argparse.Namespace) -> None:
                 password=_kind(user).value,
                 code=user.totp is not None,
                 address=str(user.address or ""),
+                routes=tuple(map(str, user.routes)),
                 sessions=None if sessions is None else sessions[user.name],
             )
         )
     if options.json:
         print(json.dumps([asdict(row) for row in users], indent=2))
         return
-    titles = ("USER", "DEPARTMENT", "STATE", "EXPIRES", "PASSWORD", "CODE", "ADDRESS", "SESSIONS")
+    titles = (
+        *("USER", "DEPARTMENT", "STATE", "EXPIRES", "PASSWORD", "CODE", "ADDRESS", "ROUTES"),
+        "SESSIONS",
+    )
     cells = [
         (
             *(row.name, row.department, row.state, row.expires, row.password),
-            *("yes" if row.code else "no", row.address),
+            *("yes" if row.code else "no", row.address, " ".join(row.routes)),
             "?" if row.sessions is None else str(row.sessions),
         )
         for row in users

@@ -25,7 +25,7 @@ from l2gate.configuration.files import without_collector
 from l2gate.configuration.load import files_of
 from l2gate.configuration.section import Expected
 from l2gate.configuration.values import password as valid_password
-from l2gate.configuration.yamltext import CannotEdit, Fields, Plain, UsersText, verified
+from l2gate.configuration.yamltext import CannotEdit, Fields, Plain, UsersText, Value, verified
 from ppp.mschapv2 import nt_password_hash
 
 PATIENCE = 5.0
@@ -80,7 +80,7 @@ def nothing(texts: Mapping[Path, str]) -> None:
     """Allow every change."""
 
 
-def add_user(path: Path, fields: Mapping[str, str], check: Check = nothing) -> Path:
+def add_user(path: Path, fields: Mapping[str, Value], check: Check = nothing) -> Path:
     """Add a user with these keys, of which `name` is one; return the file that it is in now.
 
     That is the first file which has users, or `path` itself. Raises EditError.
@@ -88,12 +88,12 @@ def add_user(path: Path, fields: Mapping[str, str], check: Check = nothing) -> P
     with _locked(path):
         files = [_read(file) for file in files_of(path)]
         for file in files:
-            if file.users.find(fields["name"]) is not None:
+            if file.users.find(str(fields["name"])) is not None:
                 raise EditError(f"there is a user {fields['name']!r} already, in {file.path}")
         file = next((file for file in files if "users" in file.users), files[0])
 
         def change(users: list[Plain]) -> None:
-            pairs: Fields = list(fields.items())
+            pairs: Fields = [(key, _plain(value)) for key, value in fields.items()]
             users.append(pairs)
 
         file.edited(lambda users: users.add(fields), change).write(check)
@@ -136,7 +136,7 @@ def set_password(
 
 
 def change_user(
-    path: Path, name: str, changes: Mapping[str, str | None], check: Check = nothing
+    path: Path, name: str, changes: Mapping[str, Value | None], check: Check = nothing
 ) -> bool:
     """Give keys of a user these values, or remove them (None); return whether that is a change.
 
@@ -186,7 +186,7 @@ class _File(NamedTuple):
         _replace(self.path, self.octets, (self.mark + self.users.text).encode())
 
 
-def _changed(file: _File, index: int, changes: Mapping[str, str | None]) -> _File:
+def _changed(file: _File, index: int, changes: Mapping[str, Value | None]) -> _File:
     """Return a file in which keys of a user have these values, or are no more (None)."""
     for key, value in changes.items():
         has = key in file.users.keys(index)
@@ -197,15 +197,15 @@ def _changed(file: _File, index: int, changes: Mapping[str, str | None]) -> _Fil
     return file
 
 
-def _with(file: _File, index: int, key: str, value: str, instead: str | None) -> _File:
+def _with(file: _File, index: int, key: str, value: Value, instead: str | None) -> _File:
     """Return a file in which a user has a key, in place of the key `instead`."""
 
     def change(users: list[Plain]) -> None:
         fields = _fields(users[index])
         if instead is None:
-            users[index] = [*fields, (key, value)]
+            users[index] = [*fields, (key, _plain(value))]
         else:
-            users[index] = [(key, value) if pair[0] == instead else pair for pair in fields]
+            users[index] = [(key, _plain(value)) if pair[0] == instead else pair for pair in fields]
 
     renamed = instead if instead != key else None
     return file.edited(lambda users: users.set(index, key, value, renamed), change)
@@ -218,6 +218,10 @@ def _without(file: _File, index: int, key: str) -> _File:
         users[index] = [pair for pair in _fields(users[index]) if pair[0] != key]
 
     return file.edited(lambda users: users.unset(index, key), change)
+
+
+def _plain(value: Value) -> Plain:
+    return value if isinstance(value, str) else list[Plain](value)
 
 
 def _fields(user: Plain) -> Fields:

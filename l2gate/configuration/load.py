@@ -1,5 +1,6 @@
 """From the files to a `Configuration`, or to everything that is wrong with them."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,12 +104,19 @@ def _load(
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files of the configuration `path`, in the order in which they are read."""
-    found = (path.parent / FURTHER_FILES).glob("*.y*ml")
-    further = sorted(
-        file for file in found if file.suffix in (".yaml", ".yml") and file.name[0] != "."
-    )
-    return [path, *further]
+    """Return the files of the configuration `path`, in the order in which they are read.
+
+    A directory that may not be looked into stands for its files: it cannot be read either.
+    """
+    directory = path.parent / FURTHER_FILES
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return [path]
+    except OSError:
+        return [path, directory]
+    further = sorted(directory / name for name in names if not name.startswith("."))
+    return [path, *(file for file in further if file.suffix in (".yaml", ".yml"))]
 
 
 def _only(files: Sequence[Section], key: str) -> Section:

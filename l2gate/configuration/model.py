@@ -55,7 +55,8 @@ class ServerSettings:
     """Names and places of the server itself.
 
     `tun` is the name of the TUN device. `event_log` is where events are appended to: a file, or
-    "-" for standard output, or None for nowhere. `firewall` keeps the departments apart.
+    "-" for standard output, or None for nowhere. `firewall` keeps the departments apart. `user` is
+    whom the server becomes after its start, or None for nobody else.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ServerSettings:
     max_sessions: int
     event_log: Path | None = None
     firewall: bool = True
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

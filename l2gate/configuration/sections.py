@@ -45,6 +45,7 @@ def read_server(section: Section) -> ServerSettings:
         max_sessions=section.take("max_sessions", values.number(1, 32768), 4096),
         event_log=section.take("event_log", values.log_file, None),
         firewall=section.take("firewall", values.switch, True),
+        user=section.take("user", values.system_user, None),
     )
     section.finish()
     if len(set(settings.listen)) < len(settings.listen):

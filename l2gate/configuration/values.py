@@ -1,5 +1,6 @@
 """What a single value of the configuration may be: text in, value out, or `Expected`."""
 
+import pwd
 import re
 from base64 import b32decode
 from collections.abc import Callable
@@ -157,6 +158,16 @@ def log_file(text: str) -> Path:
     if not text.startswith("/") and text != "-":
         raise Expected('an absolute path, or "-" for standard output')
     return Path(text)
+
+
+def system_user(text: str) -> str:
+    """Return the name of a user of this system."""
+    try:
+        if pwd.getpwnam(text).pw_uid:
+            return text
+    except (KeyError, ValueError):
+        pass
+    raise Expected("a user of this system other than root ('useradd --system l2gate' makes one)")
 
 
 def any_address(text: str) -> IPv4Address | IPv6Address:

@@ -23,6 +23,9 @@ Plain = None | str | list["Plain"] | list[tuple["Plain", "Plain"]]
 
 Fields = list[tuple[Plain, Plain]]
 
+Value = str | list[str]
+"""What a key of a user can be given."""
+
 _BREAKS = "\r\n\x85\u2028\u2029"
 _BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 _BETWEEN = re.compile(r"(?:[ \t\r\n\x85\u2028\u2029]|#[^\r\n\x85\u2028\u2029]*)*")
@@ -84,7 +87,7 @@ class UsersText:
 
     # The edits; each returns the new text
 
-    def add(self, fields: Mapping[str, str]) -> str:
+    def add(self, fields: Mapping[str, Value]) -> str:
         """Add a user as the last one."""
         if not self._items:
             return self._add_first(fields)
@@ -114,17 +117,17 @@ class UsersText:
         rest = self._break if self._is_line_start(end) else ""
         return self.text[:dash] + nothing + rest + self.text[end:]
 
-    def set(self, index: int, key: str, value: str, instead: str | None = None) -> str:
+    def set(self, index: int, key: str, value: Value, instead: str | None = None) -> str:
         """Give a key of a user a value; in place of the key `instead`, if there is one."""
         pairs = self._pairs(index)
         for old, node in pairs:
             if old.value == (instead or key):
-                text = self._with_value(node, value)
+                text = self._with_value(old, node, value)
                 if instead is None:
                     return text
                 return text[: _start(old)] + key + text[old.end_mark.index :]
         first, last = pairs[0][0], pairs[-1][1]
-        pair = f"{key}: {scalar(value)}"
+        pair = f"{key}: {_value(value)}"
         if _is_flow(self._items[index]):
             return self._insert(_end(last), f", {pair}")
         return self._insert_lines(_end(last), " " * first.start_mark.column + pair)
@@ -154,7 +157,7 @@ class UsersText:
         pairs: list[tuple[yaml.Node, yaml.Node]] = self._items[index].value
         return pairs
 
-    def _add_first(self, fields: Mapping[str, str]) -> str:
+    def _add_first(self, fields: Mapping[str, Value]) -> str:
         item = f"  - {_flow(fields)}"
         if self._key is None or self._value is None:
             return self._insert_lines(len(self.text), f"users:{self._break}{item}")
@@ -178,16 +181,28 @@ class UsersText:
         found = _BETWEEN.match(self.text, place)
         return found.end() if found else place
 
-    def _with_value(self, node: yaml.Node, value: str) -> str:
+    def _with_value(self, key: yaml.Node, node: yaml.Node, value: Value) -> str:
+        if isinstance(node, yaml.SequenceNode) and isinstance(value, list):
+            return self._with_list(key, node, value)
         if not isinstance(node, yaml.ScalarNode):
             raise CannotEdit("the value is not a single one")
         start, end = _start(node), node.end_mark.index
-        text = scalar(value)
+        text = _value(value)
         if start == end:
             text = f" {text}" if self.text[start - 1 : start] == ":" else f": {text}"
         elif node.style in _BLOCK_SCALARS and self._is_line_start(end):
             text += self._break
         return self.text[:start] + text + self.text[end:]
+
+    def _with_list(self, key: yaml.Node, node: yaml.SequenceNode, value: list[str]) -> str:
+        """Give a key another list; one of several lines becomes one of one line."""
+        end = _end(node)
+        if "#" in self.text[_start(node) : end]:
+            raise CannotEdit("there are comments in the list")
+        start = self.text.index(":", key.end_mark.index) + 1
+        if self.text[start : _start(node)].strip():
+            raise CannotEdit("there is something before the list")
+        return f"{self.text[:start]} {_value(value)}{self.text[end:]}"
 
     def _cut(self, start: int, end: int, before: int | None) -> str:
         """Remove an item of a flow collection and one comma beside it.
@@ -256,6 +271,13 @@ def scalar(text: str) -> str:
     return dumped.rstrip("\n")
 
 
+def _value(value: Value) -> str:
+    """Return a value as YAML that fits into any line."""
+    if isinstance(value, str):
+        return scalar(value)
+    return f"[{', '.join(map(scalar, value))}]"
+
+
 def _content(users: UsersText) -> tuple[list[Plain], Plain]:
     """Return the users, and all that is in the text beside them."""
     root = users.root
@@ -274,12 +296,12 @@ def _plain(node: yaml.Node) -> Plain:
     return None if node.tag == NULL else text
 
 
-def _flow(fields: Mapping[str, str], indent: str = "", line_break: str = "") -> str:
-    return "{" + ", ".join(f"{key}: {scalar(value)}" for key, value in fields.items()) + "}"
+def _flow(fields: Mapping[str, Value], indent: str = "", line_break: str = "") -> str:
+    return "{" + ", ".join(f"{key}: {_value(value)}" for key, value in fields.items()) + "}"
 
 
-def _block(fields: Mapping[str, str], indent: str, line_break: str) -> str:
-    lines = (f"{key}: {scalar(value)}" for key, value in fields.items())
+def _block(fields: Mapping[str, Value], indent: str, line_break: str) -> str:
+    lines = (f"{key}: {_value(value)}" for key, value in fields.items())
     return f"{line_break}{indent}  ".join(lines)
 
 

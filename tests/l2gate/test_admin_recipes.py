@@ -2,26 +2,15 @@
 
 import asyncio
 import re
-import sys
 from pathlib import Path
+
+import pytest
 
 from l2gate.configuration import load
 from l2gate.state import Beginning, Ending, Sqlite, Store, Traffic
 from tests.support.client import ClientState
 from tests.support.desk import ServedLab
-
-ROOT = Path(__file__).resolve().parents[2]
-RECIPES = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "admin.md").read_text(), re.DOTALL)
-
-COMMAND = """\
-#!{python}
-import sys
-from pathlib import Path
-sys.path.insert(0, {root!r})
-from l2gate import cli
-cli.CONFIGURATION, cli.CONTROL_SOCKET = Path({path!r}), Path({socket!r})
-sys.exit(cli.main())
-"""
+from tests.support.recipes import LIVE, command_in, recipes
 
 
 def remember_bob(file: Path, now: int) -> None:
@@ -34,6 +23,7 @@ def remember_bob(file: Path, now: int) -> None:
     database.close()
 
 
+@pytest.mark.timeout(600)  # each command starts Python, and how fast is a matter of the machine
 def test_every_recipe_works(tmp_path: Path) -> None:
     lab = ServedLab(tmp_path)
     lab.log_in("u0", "192.0.2.7")
@@ -41,21 +31,15 @@ def test_every_recipe_works(tmp_path: Path) -> None:
     for _ in range(5):
         lab.gateway.aaa.lockout.failed("bob", "192.0.2.9", "default", lab.wall())
     remember_bob(lab.state, int(lab.wall()))
-    command = tmp_path / "bin" / "l2gate"
-    command.parent.mkdir()
-    command.write_text(
-        COMMAND.format(
-            python=sys.executable, root=str(ROOT), path=str(lab.path), socket=str(lab.socket)
-        )
-    )
-    command.chmod(0o755)
-    script = "set -eu -o pipefail\n" + "\n".join(RECIPES)
-    assert script.count("l2gate ") >= 21
+    programs = command_in(tmp_path, lab.path, lab.socket)
+    blocks = [block for heading, own in recipes().items() if heading not in LIVE for block in own]
+    script = "set -eu -o pipefail\n" + "\n".join(blocks).replace("/etc/l2gate", str(tmp_path))
+    assert script.count("l2gate ") >= 40
 
     async def work() -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
             *("/bin/bash", "-xc", script),
-            env={"PATH": f"{command.parent}:/usr/bin:/bin"},
+            env={"PATH": f"{programs}:/usr/bin:/bin"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -67,10 +51,20 @@ def test_every_recipe_works(tmp_path: Path) -> None:
     assert code == 0, output
     assert leaves.state is ClientState.CLOSED
     assert re.search(r"^bob +default +172.16.9.7 .* 0:01:30 .* hung up$", output, re.MULTILINE)
+    said = [line for line in output.splitlines() if line.startswith("departments ")]
+    renamed = ["departments added: helpdesk", "departments removed: support"]
+    assert said == [
+        *["departments added: support"] * 2,
+        *["departments changed: support"] * 3,
+        *renamed * 2,
+        "departments changed: helpdesk",
+        "departments removed: helpdesk",
+    ]
     loaded = load(lab.path)
     assert loaded.warnings == ()
     assert set(loaded.configuration.directory.users) == {
-        *("u0", "u1@sales.example.com", "bob", "alice@sales.example.com")
+        *("u0", "bob"),
+        *(f"{name}@sales.example.com" for name in ("u1", "alice", "branch1")),
     }
     assert "  # the first\n" in lab.path.read_text()
     lab.log_in("bob", "192.0.2.9", "correct horse battery staple")

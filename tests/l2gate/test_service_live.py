@@ -66,7 +66,7 @@ def test_a_session_with_no_more_rights_than_the_service_has(
     tmp_path: Path, systemd: socket.socket
 ) -> None:
     log = tmp_path / "events.json"
-    path = configure(tmp_path, f", event_log: {log}", state(tmp_path))
+    path = configure(tmp_path, f", event_log: {log}, user: nobody", state(tmp_path))
     give_away(tmp_path, path, tmp_path / "notify")
     environment = {"NOTIFY_SOCKET": f"{tmp_path}/notify", "WATCHDOG_USEC": "100000"}
 

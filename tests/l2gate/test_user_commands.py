@@ -155,7 +155,7 @@ def test_without_a_terminal_there_is_no_question(lab: ServedLab) -> None:
         (("add", "x", "--generate", "--hash", "argon2"), "'x' can never log in: has only an arg"),
         (("passwd", "u0@x", "--generate"), "there is no user 'u0@x': did you mean 'u0'?"),
         (("disable", "U0"), "there is no user 'U0': did you mean 'u0'?"),
-        (("change", "u0"), "nothing to change: give --name, --address or --expires"),
+        (("change", "u0"), "nothing to change: give --name, --address, --expires or --route"),
         (("change", "u0", "--name", "u1@sales.example.com"), "the user is in"),
         (("unlock", "u0"), "no server answers on"),
     ],
@@ -210,6 +210,46 @@ def test_moving_to_another_department(lab: ServedLab, served: Run) -> None:
     assert str(lab.log_in("u1@hr.example.com", "192.0.2.9").address) == "172.16.2.9"
 
 
+def test_the_networks_behind_a_router(lab: ServedLab, served: Run) -> None:
+    def behind() -> set[str]:
+        tables = lab.gateway.tables
+        return {str(network) for each in tables.sessions.values() for network in each.routes}
+
+    (lab.path.parent / "pw").write_text(PASSWORD)
+    before = lab.path.read_text()
+    both = "--route", "10.9.0.0/24", "--route", "10.8.0.0/16"
+    add = ("add", "branch", "--hash", "plain", "--password-file", str(lab.path.parent / "pw"))
+    code, out, err = served(*add, *both)
+    assert (code, err) == (0, "")
+    line = f"  - {{name: branch, password: {PASSWORD}, routes: [10.9.0.0/24, 10.8.0.0/16]}}\n"
+    assert lab.path.read_text().replace("'", "") == before + line
+    client = lab.log_in("branch", "192.0.2.9")
+    assert behind() == {"10.9.0.0/24", "10.8.0.0/16"}
+    row = served("list")[1].splitlines()[-1].split()
+    assert row == ["branch", "default", "enabled", "plain", "no", "10.9.0.0/24", "10.8.0.0/16", "1"]
+    change = "change", "branch"
+    assert served(*change, *both)[1] == "branch is so already\n"
+    assert client.state is ClientState.UP
+    code, out, _ = served(*change, "--route", "10.7.0.0/24")
+    assert code == 0
+    assert re.search(r"session \d+ of branch ends: .*\nthe server has reloaded\n$", out)
+    assert client.state is ClientState.CLOSED
+    lab.log_in("branch", "192.0.2.9")
+    assert behind() == {"10.7.0.0/24"}
+    for wrong, why in (
+        ("172.16.1.0/24", "172.16.1.0/24 overlaps the gateway of 'sales'"),
+        ("10.7.0.1/24", "expected a network without host bits"),
+        ("none", "expected a network, such as 192.168.1.0/24"),
+    ):
+        code, _, err = served(*change, "--route", "10.6.0.0/24", "--route", wrong)
+        assert code == 1
+        assert why in err
+        assert behind() == {"10.7.0.0/24"}, "nothing was changed"
+    assert served(*change, "--route", "none")[0] == 0
+    assert "routes" not in lab.path.read_text()
+    assert behind() == set()
+
+
 def test_the_list(lab: ServedLab, served: Run, run: Run) -> None:
     assert run("disable", "u0")[0] == 0
     generate = ("--generate", "--expires", "2020-02-02")
@@ -218,7 +258,10 @@ def test_the_list(lab: ServedLab, served: Run, run: Run) -> None:
     code, out, _ = served("list")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
-        ["USER", "DEPARTMENT", "STATE", "EXPIRES", "PASSWORD", "CODE", "ADDRESS", "SESSIONS"],
+        [
+            *("USER", "DEPARTMENT", "STATE", "EXPIRES", "PASSWORD"),
+            *("CODE", "ADDRESS", "ROUTES", "SESSIONS"),
+        ],
         ["u0", "default", "disabled", "plain", "no", "0"],
         ["u1@sales.example.com", "sales", "enabled", "plain", "no", "1"],
         ["old", "default", "expired", "2020-02-02", "nt", "no", "0"],

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2gate.configuration.yamltext import CannotEdit, UsersText, scalar, verified
+from l2gate.configuration.yamltext import CannotEdit, Plain, UsersText, scalar, verified
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 
@@ -120,6 +120,45 @@ def test_adding(before: str, after: str) -> None:
 def test_removing_the_first(before: str, after: str) -> None:
     users = UsersText(before)
     assert verified(users, users.remove(0), lambda u: u.pop(0) and None).text == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{name: a, routes: [x, y], b: c} # A", "{name: a, routes: [v, 'w::/64'], b: c} # A"),
+        ("{name: a, routes: x}", "{name: a, routes: [v, 'w::/64']}"),
+        ("{name: a, routes: []}", "{name: a, routes: [v, 'w::/64']}"),
+        ("{name: a} # A", "{name: a, routes: [v, 'w::/64']} # A"),
+        ("name: a # A", "name: a # A\n    routes: [v, 'w::/64']"),
+        (
+            "name: a\n    routes:\n    - x\n    -   y # Y\n    b: c",
+            "name: a\n    routes: [v, 'w::/64'] # Y\n    b: c",
+        ),
+        ("name: a\n    routes : [x,\n     y]", "name: a\n    routes : [v, 'w::/64']"),
+        ("name: a\n    routes:\n     [x]", "name: a\n    routes: [v, 'w::/64']"),
+    ],
+)
+def test_another_list(before: str, after: str) -> None:
+    networks: Plain = ["v", "w::/64"]
+
+    def change(users: list[Plain]) -> None:
+        assert isinstance(users[0], list)
+        pairs = dict(pair for pair in users[0] if isinstance(pair, tuple))
+        users[0] = [*(pairs | {"routes": networks}).items()]
+
+    users = UsersText(f"users:\n  - {before}\nend: x\n")
+    text = users.set(0, "routes", ["v", "w::/64"])
+    assert verified(users, text, change).text == f"users:\n  - {after}\nend: x\n"
+
+
+@pytest.mark.parametrize(
+    "routes",
+    ["\n    - x # X\n    - y", " # both\n    - x\n    - y", " [x, # X\n     y]", " {}"],
+)
+def test_a_list_that_would_lose_something_is_left_alone(routes: str) -> None:
+    users = UsersText(f"users:\n  - name: a\n    routes:{routes}\n")
+    with pytest.raises(CannotEdit):
+        users.set(0, "routes", ["v"])
 
 
 def test_removing_the_last_of_a_flow_sequence_keeps_comments() -> None:

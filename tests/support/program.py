@@ -34,10 +34,10 @@ users: [{{name: {user}, password: {password}}}]
 class Dialler:
     """A client that dials the server on loopback; close it in the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = USER, password: str = PASSWORD, psk: str = PSK) -> None:
         self._sockets = Sockets([CLIENT])
-        credentials = Credentials(USER, PASSWORD)
-        self.host = ClientHost(CLIENT, SERVER, PSK.encode(), credentials, os.urandom)
+        credentials = Credentials(user, password)
+        self.host = ClientHost(CLIENT, SERVER, psk.encode(), credentials, os.urandom)
 
     def close(self) -> None:
         self._sockets.close()
