@@ -103,7 +103,7 @@ def test_departments_are_apart(places: dict[str, Namespace]) -> None:
         assert not pings(places["sales1"], PLACES["sales2"])
         assert pings(places["hq"], PLACES["sales1"]), "its answers come back"
         assert pings(places["sales1"], "192.0.2.1"), "this machine is none of its business"
-        firewall.replace([Zone("sales", client_to_client=True), Zone("hr")], DEVICES)
+        await firewall.replace([Zone("sales", client_to_client=True), Zone("hr")], DEVICES)
         await until("ip daddr @hosts_sales")
         assert pings(places["sales1"], PLACES["sales2"])
         assert not pings(places["sales1"], PLACES["hr1"])
@@ -120,7 +120,7 @@ def test_only_what_is_allowed_is_reached(places: dict[str, Namespace]) -> None:
         assert [refused(sales, port) for port in (80, 8050, 443)] == [True, True, False]
         assert not pings(sales, PLACES["hr1"])
         assert pings(places["hr1"], PLACES["hq"])
-        firewall.replace([Zone("sales", (WEB, HR)), Zone("hr")], DEVICES)
+        await firewall.replace([Zone("sales", (WEB, HR)), Zone("hr")], DEVICES)
         await until("172.16.2.0/24 accept")
         assert pings(sales, PLACES["hr1"]), "an explicit permission counts between departments"
         assert not pings(sales, PLACES["hq"])
