@@ -187,10 +187,11 @@ class Network:
         wanted = _pairs(gateways)
         for device in {device for device, gateway in wanted if gateway.version == 6}:
             self._changes.put_nowait(self._forward_ipv6(device))
-        for pair in self._gateways - wanted:
-            self._changes.put_nowait(self._change_address("del", *pair))
+        # In this order: with its last IPv4 address a device loses all its routes.
         for pair in wanted - self._gateways:
             self._changes.put_nowait(self._change_address("add", *pair))
+        for pair in self._gateways - wanted:
+            self._changes.put_nowait(self._change_address("del", *pair))
         self._gateways = wanted
 
     def set_pools(self, pools: Mapping[str, Iterable[NetworkAddress]]) -> None:

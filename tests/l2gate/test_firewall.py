@@ -13,7 +13,7 @@ from ipaddress import ip_network
 import pytest
 
 from aaa import Allowed
-from l2gate.firewall import Firewall, FirewallError, Zone
+from l2gate.firewall import Firewall, FirewallError, Zone, run_nft_program
 from tests.support.namespaces import Namespace, new_namespace, run
 from tests.support.prerequisites import need_program
 
@@ -65,6 +65,38 @@ def with_firewall(zones: list[Zone], step: Step) -> None:
                 firewall.add(name[:-1], ip_network(address))
             await step(firewall)
 
+    asyncio.run(whole())
+
+
+def test_a_replacement_that_fails_changes_nothing(places: dict[str, Namespace]) -> None:
+    """Who comes meanwhile is let in by the old zones."""
+    scripts: list[str] = []
+
+    async def run_nft(script: str) -> None:
+        scripts.append(script)
+        if "from_lab" in script:
+            firewall.add("sales", ip_network("172.16.1.77"))
+            raise FirewallError("no such thing")
+        await run_nft_program(script)
+
+    async def whole() -> None:
+        async with firewall:
+            await firewall.bring_up(zones, DEVICES)
+            await firewall.replace(zones, DEVICES)
+            assert len(scripts) == 1, "the same is no change"
+            with pytest.raises(FirewallError):
+                await firewall.replace([Zone("lab")], [*DEVICES, "lns-lab"])
+            await until("172.16.1.77")
+            table = run("nft list ruleset")
+            assert "from_sales" in table
+            assert "lns-lab" not in table
+            await firewall.replace(zones, [*DEVICES, "lns-hr"])
+            await until("lns-hr")
+            firewall.forget_devices(["lns-hr"])
+            await until("lns-hr", there=False)
+            assert "172.16.1.77" in run("nft list ruleset")
+
+    firewall, zones = Firewall(run_nft), [Zone("sales"), Zone("hr")]
     asyncio.run(whole())
 
 

@@ -549,3 +549,25 @@ def test_any_packet_from_and_to_inside(
     forwarder.receive_inner(bytes(octets), TUN)
     assert all(len(datagram) - 18 <= mtu for datagram in client.received(forwarder))
     assert set(forwarder.drops) <= {Drop.TOO_BIG}
+
+
+def test_each_session_has_its_device(forwarder: Forwarder, tables: Tables) -> None:
+    one = Client(tables, "172.16.1.51", ("10.1.0.0/16",), interface="a")
+    other = Client(tables, "172.16.2.51", interface="b")
+    packets = [packet("172.16.1.51", size=n) for n in range(3)]
+    one.send_ip(forwarder, packets[0])
+    other.send_ip(forwarder, packet("172.16.2.51"))
+    one.send_ip(forwarder, packets[1])
+    one.send_ip(forwarder, packets[2])
+    assert dict(forwarder.take_tun()) == {"a": packets, "b": [packet("172.16.2.51")]}
+    assert forwarder.take_tun() == []
+    for address in ("172.16.1.51", "10.1.0.7"):
+        forwarder.receive_inner(down(address), "a")
+        assert one.received(forwarder)[0].endswith(down(address))
+        forwarder.receive_inner(down(address), "b")
+        forwarder.receive_inner(down(address, size=3000, flags="DF"), "b")
+    assert not forwarder.take_wire()
+    assert forwarder.take_tun() == []
+    assert forwarder.drops == {Drop.WRONG_INTERFACE: 4}
+    forwarder.receive_inner(down("172.16.2.51", size=3000, flags="DF"), "b")
+    assert [name for name, _ in forwarder.take_tun()] == ["b"], "where the packet came from"

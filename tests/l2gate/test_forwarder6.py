@@ -271,3 +271,15 @@ def test_ipv4_and_ipv6_share_a_sequence(forwarder: Forwarder, tables: Tables) ->
     forwarder.receive_inner(bytes(IP(src="192.0.2.1", dst="172.16.1.51") / UDP() / b"x"), TUN)
     numbers = [datagram[14:16] for datagram in client.received(forwarder)]
     assert numbers == [b"\0\0", b"\0\1"]
+
+
+def test_each_session_has_its_device(forwarder: Forwarder, client: Client) -> None:
+    client.session.interface = "a"
+    send(client, forwarder, packet())
+    assert forwarder.take_tun() == [("a", [packet()])]
+    for size in (100, MTU):
+        forwarder.receive_inner(packet(ELSEWHERE, OURS, size), "b")
+    assert forwarder.take_wire() == forwarder.take_tun() == []
+    assert forwarder.drops == {Drop.WRONG_INTERFACE: 2}
+    forwarder.receive_inner(packet(ELSEWHERE, OURS, MTU + 1), "a")
+    assert [name for name, _ in forwarder.take_tun()] == ["a"], "where the packet came from"

@@ -4,6 +4,7 @@ host 192.168.1.5 --- veth "inside" --- server 192.168.1.1 --- TUN devices --- cl
 """
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.packet import Packet
 
@@ -25,6 +26,7 @@ from tests.support.program import (
     PASSWORD,
     PATIENCE,
     PSK,
+    ROOT,
     SERVER,
     Dialler,
     answers,
@@ -236,6 +238,33 @@ def test_each_department_is_behind_its_device(tmp_path: Path, lan: Namespace) ->
     assert devices() == set()
     assert "172.16" not in run("ip route show table all")
     assert run("sysctl -n net.ipv4.ip_forward") == "0\n"
+
+
+def test_the_recipe_for_zones(tmp_path: Path, lan: Namespace) -> None:
+    recipe = re.findall(r"```nft\n(.*?)```", (ROOT / "docs" / "admin.md").read_text(), re.DOTALL)[0]
+    for named, here in (("eth1", "inside"), ("192.168.1.80", HOST)):
+        assert named in recipe
+        recipe = recipe.replace(named, here)
+    load_table(recipe)
+    office = Office(tmp_path)
+    office.settings["server"]["firewall"] = False
+    with office:
+        sales, hr = office.log_in(SALES), office.log_in(HR)
+        web = IP(src=address_of(sales), dst=HOST) / TCP(sport=7, dport=443, flags="S")
+        sales.host.send(bytes(web))
+        office.run(lambda: any(TCP in packet for packet in received(sales)))
+        for to in (HOST, address_of(hr), "172.16.1.9"):
+            ping(sales, to)
+            office.run(lambda to=to: prohibited(sales, to))
+        for to in (HOST, address_of(sales)):
+            ping(hr, to)
+        office.run(lambda: replies(hr) == [1] and requests(sales, hr))
+        send_from_host(lan, address_of(sales), b"unasked")
+        send_from_host(lan, address_of(hr), b"welcome")
+        office.run(lambda: got(hr, b"welcome"))
+        office.run(lambda: "counter packets 1 " in run("nft list chain inet zones forward"))
+        assert not got(sales, b"unasked")
+        assert not requests(hr, sales)
 
 
 def test_all_that_belongs_to_a_department_is_on_its_device(tmp_path: Path, lan: Namespace) -> None:

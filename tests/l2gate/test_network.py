@@ -277,6 +277,9 @@ def test_gateways_and_pools_follow_the_configuration(device: Tun) -> None:
         routes = run("ip route show dev l2gate0")
         assert "172.16.1.51" in routes, "the pool's route stays behind that of a client"
         assert "172.16.1.0/25" in routes
+        network.set_gateways({"l2gate0": [IPv4Address("172.16.6.1")]})
+        await network.settle()
+        assert run("ip route show dev l2gate0") == routes, "pools do not go with another's address"
         network.set_pools({"l2gate0": []})
         await network.settle()
         assert "172.16.1" not in run("ip route show dev l2gate0")
