@@ -120,6 +120,7 @@ class Firewall:
         async with self._running:
             if self._worker is not None:
                 self._worker.cancel()
+                self._worker = None
             if self._zones:
                 try:
                     await self._run(REMOVE)
@@ -139,13 +140,15 @@ class Firewall:
     async def replace(self, zones: Iterable[Zone], devices: Collection[str]) -> None:
         """Judge by other zones from now on; clients stay in theirs.
 
-        Raises FirewallError; then all is as it was before.
+        Raises FirewallError; then all is as it was before. Does nothing any more on leaving.
         """
         before = self._zones, self._devices
         after = {zone.name: zone for zone in zones}, tuple(devices)
         if after == before:
             return
         async with self._running:
+            if self._worker is None:
+                return
             self._zones, self._devices = after
             self._script.clear()
             try:

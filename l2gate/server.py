@@ -98,12 +98,10 @@ class Server:
         settings = self._configuration.server
         self._sockets = Sockets([str(host) for host in settings.listen])
         try:
-            try:
-                self._devices.open(self._configuration.directory)
-                await self._run_with_firewall()
-            finally:
-                self._devices.close()
+            self._devices.open(self._configuration.directory)
+            await self._run_with_firewall()
         finally:
+            self._devices.close()
             self._sockets.close()
 
     async def _run_with_firewall(self) -> None:

@@ -13,7 +13,7 @@ from ipaddress import ip_network
 import pytest
 
 from aaa import Allowed
-from l2gate.firewall import Firewall, FirewallError, Zone, run_nft_program
+from l2gate.firewall import REMOVE, Firewall, FirewallError, Zone, run_nft_program
 from tests.support.namespaces import Namespace, new_namespace, run
 from tests.support.prerequisites import need_program
 
@@ -98,6 +98,26 @@ def test_a_replacement_that_fails_changes_nothing(places: dict[str, Namespace]) 
 
     firewall, zones = Firewall(run_nft), [Zone("sales"), Zone("hr")]
     asyncio.run(whole())
+
+
+def test_a_replacement_that_comes_too_late_leaves_nothing(places: dict[str, Namespace]) -> None:
+    late: list[asyncio.Task[None]] = []
+
+    async def run_nft(script: str) -> None:
+        if script == REMOVE:
+            late.append(asyncio.create_task(firewall.replace([Zone("lab")], DEVICES)))
+            await asyncio.sleep(0)
+        await run_nft_program(script)
+
+    async def whole() -> None:
+        async with firewall:
+            await firewall.bring_up([Zone("sales")], DEVICES)
+        await asyncio.gather(*late)
+
+    firewall = Firewall(run_nft)
+    asyncio.run(whole())
+    assert late
+    assert run("nft list ruleset") == ""
 
 
 async def until(text: str, there: bool = True) -> None:
