@@ -22,6 +22,9 @@ LINK_BITS = 64
 DEFAULT_DEPARTMENT = "default"
 """The department of the users whose names have no suffix."""
 
+DEFAULT_INTERFACE = "l2gate0"
+"""The device of the departments without one of their own, where nothing else is configured."""
+
 
 class Source(Enum):
     """Who may know the users of a department: this directory, or RADIUS servers."""
@@ -78,6 +81,9 @@ class Department:
 
     Out of `pool6` each session gets a prefix of LINK_BITS for itself, but for the first one,
     which is the server's. `dns6` and `routes6` are told only where there is a `pool6`.
+
+    `interface` is the network device of this machine that the clients are behind; departments
+    may share one.
     """
 
     name: str
@@ -94,6 +100,7 @@ class Department:
     routes6: tuple[IPv6Network, ...] = ()
     authenticate: tuple[Source, ...] = (Source.LOCAL,)
     policy: Policy = field(default_factory=Policy)
+    interface: str = DEFAULT_INTERFACE
 
     @property
     def gateway6(self) -> IPv6Address | None:

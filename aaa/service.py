@@ -555,6 +555,8 @@ class Aaa:
             return f"the user's department is {department.name} now"
         if department.gateway != place.department.gateway:
             return "the department's gateway was changed"
+        if department.interface != place.department.interface:
+            return "the department's interface was changed"
         if user.routes != place.routes:
             return "the networks behind the user were changed"
         if place.guest is not None and why_not_fitting(user, department, directory) is not None:

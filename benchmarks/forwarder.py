@@ -24,7 +24,7 @@ from ipsec.replay import ReplayWindow
 from l2gate.forwarder import Forwarder
 from l2gate.records import Tables
 from l2tp.header import DataHeader
-from tests.support.dataplane import Client, Upcalls
+from tests.support.dataplane import TUN, Client, Upcalls
 from wire import Reader, Writer
 
 PACKETS = 2000
@@ -88,7 +88,7 @@ def down(algorithms: EspAlgorithms, size: int) -> Callable[[], None]:
     def work() -> None:
         for start in range(0, PACKETS, BATCH):
             for _ in range(start, min(PACKETS, start + BATCH)):
-                forwarder.receive_inner(packet)
+                forwarder.receive_inner(packet, TUN)
             forwarder.take_wire()
         if client.session.packets_out != PACKETS:
             raise RuntimeError("packets were dropped")

@@ -51,13 +51,14 @@ class Loop:
         for batch in batches(receive):
             for data, path in batch:
                 self.forwarder.receive_esp(data, path)
-            self.tun.send(self.forwarder.take_tun())
+            for _, packets in self.forwarder.take_tun():
+                self.tun.send(packets)
             self.batches += 1
 
     def on_tun(self) -> None:
         for batch in batches(self.tun.receive):
             for packet in batch:
-                self.forwarder.receive_inner(packet)
+                self.forwarder.receive_inner(packet, self.tun.name)
             for peer, packets in self.forwarder.take_wire():
                 self.sockets.send(packets, peer.path)
             self.batches += 1
@@ -117,9 +118,9 @@ def in_child(namespace: Namespace, work: Callable[[], None]) -> int:
 
 async def measure(outside: Namespace) -> None:
     with closing(Tun("l2gate0")) as tun, closing(Sockets([SERVER.host])) as sockets:
-        async with Network(tun.name) as network:
-            await network.bring_up(1400, [IPv4Address("172.16.1.1")])
-            network.add_route(IPv4Network("172.16.1.51"), IPv4Address("172.16.1.1"))
+        async with Network() as network:
+            await network.bring_up(tun.name, 1400, [IPv4Address("172.16.1.1")])
+            network.add_route(tun.name, IPv4Network("172.16.1.51"), IPv4Address("172.16.1.1"))
             await network.settle()
             print("AES-256-CBC, SHA1           us/packet  packets/s  Mbit/s  in a batch  through")
             for size in SIZES:

@@ -10,7 +10,7 @@ from time import perf_counter, time
 
 import yaml
 
-from l2gate.configuration import load
+from l2gate.configuration import Configuration, load
 from l2gate.configuration.editing import add_user, set_disabled, set_password
 from l2gate.gateway import Gateway
 from l2gate.reloading import Reloader
@@ -83,6 +83,9 @@ def reloader(path: Path) -> Callable[[], object]:
     async def own_networks() -> list[IPv4Network]:
         return []
 
+    async def prepare(_: Configuration) -> None:
+        pass
+
     before = load(path).configuration
     again = Reloader(
         path,
@@ -90,7 +93,7 @@ def reloader(path: Path) -> Callable[[], object]:
         Gateway(before, urandom, time),
         clock=lambda: 0.0,
         own_networks=own_networks,
-        prepare=lambda _: None,
+        prepare=prepare,
         flush=lambda: None,
         tell=lambda _: None,
     )

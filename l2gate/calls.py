@@ -129,7 +129,7 @@ class Call:
 
     def new_record(self, network: NetworkOpened, mtu: int) -> SessionRecord:
         """Return what the data plane must know, now that IPCP has opened."""
-        if self.lease is None:
+        if self.lease is None or self.department is None:
             raise LocalError("a network without a lease")
         old = self.record
         return SessionRecord(
@@ -142,6 +142,7 @@ class Call:
             address=int(self.lease.address),
             gateway=int(network.local),
             mtu=min(network.mtu, mtu),
+            interface=self.department.interface,
             routes=self.routes,
             sequencing=self.opened.sequencing,
             ns=(old or self).ns,

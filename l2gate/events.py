@@ -85,12 +85,14 @@ class Noted:
 class RouteAdded:
     """A client has become reachable through the TUN; `gateway` is our own address for it.
 
-    With `proxy_arp` it is in a network of the machine's own, whose hosts ask for it by ARP.
+    `interface` is the name of the TUN device. With `proxy_arp` the client is in a network of the
+    machine's own, whose hosts ask for it by ARP.
     """
 
     network: IPv4Network | IPv6Network
     gateway: IPv4Address | IPv6Address
     department: str
+    interface: str
     proxy_arp: bool = False
 
 

@@ -120,6 +120,7 @@ class Firewall:
         async with self._running:
             if self._worker is not None:
                 self._worker.cancel()
+                self._worker = None
             if self._zones:
                 try:
                     await self._run(REMOVE)
@@ -136,12 +137,35 @@ class Firewall:
             self._zones = {}
             raise
 
-    def replace(self, zones: Iterable[Zone], devices: Collection[str]) -> None:
-        """Judge by other zones from now on; clients stay in theirs. Made soon."""
-        self._zones = {zone.name: zone for zone in zones}
-        self._devices = tuple(devices)
-        self._script = [self.ruleset()]
-        self._wanted.set()
+    async def replace(self, zones: Iterable[Zone], devices: Collection[str]) -> None:
+        """Judge by other zones from now on; clients stay in theirs.
+
+        Raises FirewallError; then all is as it was before. Does nothing any more on leaving.
+        """
+        before = self._zones, self._devices
+        after = {zone.name: zone for zone in zones}, tuple(devices)
+        if after == before:
+            return
+        async with self._running:
+            if self._worker is None:
+                return
+            self._zones, self._devices = after
+            self._script.clear()
+            try:
+                await self._run(self.ruleset())
+            except FirewallError:
+                self._zones, self._devices = before
+                # What has come meanwhile was for the new zones.
+                self._script = [self.ruleset()]
+                self._wanted.set()
+                raise
+
+    def forget_devices(self, devices: Collection[str]) -> None:
+        """Judge no more what comes from devices that are gone. Made soon."""
+        if devices:
+            self._devices = tuple(name for name in self._devices if name not in devices)
+            self._script.append(f"delete element {TABLE} our_devices {{ {_quoted(devices)} }}")
+            self._wanted.set()
 
     def add(self, zone: str, network: IpNetwork) -> None:
         """Let a client's address or network belong to a zone. Made soon."""
@@ -157,12 +181,11 @@ class Firewall:
 
     def ruleset(self) -> str:
         """Return the script that makes the whole table anew, with all that is known."""
-        devices = ", ".join(f'"{device}"' for device in self._devices)
         lines = [
             f"add table {TABLE}",
             f"delete table {TABLE}",
             f"table {TABLE} {{",
-            f"  set our_devices {{ type ifname; elements = {{ {devices} }}; }}",
+            f"  set our_devices {{ type ifname; elements = {{ {_quoted(self._devices)} }}; }}",
         ]
         for zone in self._zones.values():
             lines += (f"  set {name} {{ {kind} }}" for name, kind, _ in zone.sets())
@@ -207,6 +230,10 @@ class Firewall:
                 await self._run(self.ruleset())
             except FirewallError as again:
                 _log.error("the table %s is not as it should be: %s", TABLE, again)
+
+
+def _quoted(devices: Iterable[str]) -> str:
+    return ", ".join(f'"{device}"' for device in devices)
 
 
 def _element(command: str, zone: Zone, network: IpNetwork) -> str:

@@ -44,6 +44,7 @@ class Drop(Enum):
     SEQUENCE_EXHAUSTED = "the outbound SA has used all its sequence numbers"
     TOO_BIG = "larger than the session's MTU, and not to be fragmented"
     OVER_RATE = "more than the session's rate"
+    WRONG_INTERFACE = "inner destination is behind another interface"
 
 
 class Upcalls(Protocol):
@@ -129,7 +130,7 @@ class Forwarder:
         self._prefixes = tables.prefixes
         self._upcalls = upcalls
         self._wire: dict[PeerRecord, list[bytes]] = {}
-        self._tun: list[Octets] = []
+        self._tun: dict[str, list[Octets]] = {}
         self.drops: Counter[Drop | DropReason] = Counter()
 
     def take_wire(self) -> list[tuple[PeerRecord, list[bytes]]]:
@@ -138,10 +139,10 @@ class Forwarder:
         self._wire.clear()
         return taken
 
-    def take_tun(self) -> list[Octets]:
-        """Return the IP packets for the TUN device, oldest first, and forget them."""
-        taken = self._tun
-        self._tun = []
+    def take_tun(self) -> list[tuple[str, list[Octets]]]:
+        """Return the IP packets for the TUN devices, oldest first for each, and forget them."""
+        taken = list(self._tun.items())
+        self._tun.clear()
         return taken
 
     # From the peers
@@ -256,7 +257,7 @@ class Forwarder:
                 packet = inner6.clamp_mss(packet, session.mtu - _HEADERS6)
             session.packets_in += 1
             session.octets_in += total
-            self._tun.append(packet)
+            self._give(session.interface, packet)
 
     def _receive_ipv4(
         self, session: SessionRecord, datagram: bytes, start: int, length: int
@@ -289,7 +290,14 @@ class Forwarder:
                 packet = inner.clamp_mss(packet, session.mtu - _HEADERS)
             session.packets_in += 1
             session.octets_in += total
-            self._tun.append(packet)
+            self._give(session.interface, packet)
+
+    def _give(self, interface: str, packet: Octets) -> None:
+        packets = self._tun.get(interface)
+        if packets is None:
+            self._tun[interface] = [packet]
+        else:
+            packets.append(packet)
 
     def _hand_up(self, peer: PeerRecord, port: int, datagram: bytes, length: int) -> None:
         """Give an L2TP message to the gateway, without what pads the datagram (RFC 4303 2.7)."""
@@ -300,18 +308,24 @@ class Forwarder:
 
     # To the peers
 
-    def receive_inner(self, packet: Octets) -> None:
-        """Take an IP packet that the kernel routed to the TUN device."""
+    def receive_inner(self, packet: Octets, interface: str) -> None:
+        """Take an IP packet that the kernel routed to this TUN device.
+
+        One for a session behind another device is dropped: what the firewall has let through to
+        one department must not come out in another, whatever the routes are.
+        """
         if len(packet) < _IPV4.size:
             self.drops[Drop.NOT_IP] += 1
             return
         version, total, protocol, _, destination = _IPV4.unpack_from(packet)
         if not (0x45 <= version <= 0x4F and (version & 15) * 4 <= total == len(packet)):
-            self._receive_inner6(packet)
+            self._receive_inner6(packet, interface)
             return
         session = self._addresses.get(destination) or self._tables.session_to(destination)
         if session is None:
             self.drops[Drop.NO_SESSION] += 1
+        elif session.interface != interface:
+            self.drops[Drop.WRONG_INTERFACE] += 1
         elif total > session.mtu:
             self._receive_too_big(session, packet)
         else:
@@ -321,7 +335,7 @@ class Forwarder:
                 packet = inner.clamp_mss(packet, session.mtu - _HEADERS)
             self._send_packet(session, packet, _PPP_IPV4)
 
-    def _receive_inner6(self, packet: Octets) -> None:
+    def _receive_inner6(self, packet: Octets, interface: str) -> None:
         """Take an IPv6 packet, or what is no packet at all."""
         if len(packet) < inner6.HEADER_LENGTH:
             self.drops[Drop.NOT_IP] += 1
@@ -334,11 +348,13 @@ class Forwarder:
         session = self._prefixes.get(destination)
         if session is None:
             self.drops[Drop.NO_SESSION] += 1
+        elif session.interface != interface:
+            self.drops[Drop.WRONG_INTERFACE] += 1
         elif total > session.mtu:
             self.drops[Drop.TOO_BIG] += 1
             answer = inner6.packet_too_big(packet, session.mtu, session.gateway6)
             if answer is not None:
-                self._tun.append(answer)
+                self._give(interface, answer)
         else:
             if next_header == _TCP and (total < _HEADERS6 or packet[_TCP_FLAGS6] & _SYN):
                 packet = inner6.clamp_mss(packet, session.mtu - _HEADERS6)
@@ -357,7 +373,7 @@ class Forwarder:
         self.drops[Drop.TOO_BIG] += 1
         answer = inner.fragmentation_needed(packet, session.mtu, session.gateway)
         if answer is not None:
-            self._tun.append(answer)
+            self._give(session.interface, answer)
 
     def _send_packet(self, session: SessionRecord, packet: Octets, protocol: int) -> None:
         """Send an IP packet in a PPP frame, whose header `protocol` is."""

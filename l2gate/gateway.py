@@ -9,7 +9,7 @@ from core to core until none has more to say:
     Lns          -> sessions, frames   to the switchboard, which holds a call with its PPP link each
     Switchboard  -> open networks      into the tables, and a route to the program
 
-What belongs to the outside is collected: packets for the wire and for the TUN device, and
+What belongs to the outside is collected: packets for the wire and for the TUN devices, and
 events for the program. Time and entropy are arguments, so servers and clients run in one test.
 """
 
@@ -136,9 +136,9 @@ class Gateway:
         self.tables.now = now
         self.forwarder.receive_esp(packet, path)
 
-    def receive_inner(self, packet: Octets) -> None:
-        """Take one IP packet that the kernel routed to the TUN device, at `tables.now`."""
-        self.forwarder.receive_inner(packet)
+    def receive_inner(self, packet: Octets, interface: str) -> None:
+        """Take one IP packet that the kernel routed to this TUN device, at `tables.now`."""
+        self.forwarder.receive_inner(packet, interface)
 
     def receive_radius(self, data: bytes, server: radius.Server, channel: int, now: float) -> None:
         """Take a UDP payload of a RADIUS server to our socket `channel` for it; then `settle`."""

@@ -5,14 +5,14 @@ without processes. pyroute2's synchronous classes run an event loop of their own
 work inside one that runs; hence the asynchronous one, and a queue that keeps the changes in
 order while the caller goes on at once.
 
-Addresses and routes belong to the TUN device. The kernel removes them with it, however the
+Addresses and routes belong to the TUN devices. The kernel removes them with these, however the
 program ends, so a killed run leaves nothing behind that the next one would have to clean up.
 """
 
 import asyncio
 import errno
 import logging
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -22,7 +22,7 @@ from ipaddress import (
     IPv6Network,
     ip_interface,
 )
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 from pyroute2 import AsyncIPRoute, NetlinkError
 
@@ -47,6 +47,7 @@ class NetworkError(Exception):
 
 Address = IPv4Address | IPv6Address
 NetworkAddress = IPv4Network | IPv6Network
+Value = TypeVar("Value")
 
 
 class _OwnAddress(NamedTuple):
@@ -54,13 +55,13 @@ class _OwnAddress(NamedTuple):
     link: int
 
 
-async def own_networks(without: str = "") -> list[NetworkAddress]:
-    """Return the networks that this machine is connected to, but those of one device.
+async def own_networks(without: Collection[str] = ()) -> list[NetworkAddress]:
+    """Return the networks that this machine is connected to, but those of some devices.
 
     Needs no privilege. The command line calls it through `asyncio.run()`.
     """
     async with AsyncIPRoute() as rtnetlink:
-        skipped = await rtnetlink.link_lookup(ifname=without) if without else []
+        skipped = [link for name in without for link in await rtnetlink.link_lookup(ifname=name)]
         addresses = await _own_addresses(rtnetlink)
     return [own.interface.network for own in addresses if own.link not in skipped]
 
@@ -74,31 +75,26 @@ async def _own_addresses(rtnetlink: AsyncIPRoute) -> list[_OwnAddress]:
 
 
 class Network:
-    """The kernel's part in the work of one TUN device; an asynchronous context manager.
+    """The kernel's part in the work of the TUN devices; an asynchronous context manager.
 
-    On leaving, what was set outside of the device is as it was before.
+    On leaving, what was set outside of the devices is as it was before.
     """
 
-    def __init__(self, device: str, sysctls: Sysctls | None = None) -> None:
-        self._device = device
-        self._index = 0
+    def __init__(self, sysctls: Sysctls | None = None) -> None:
         self._sysctls = sysctls or Sysctls()
         self._rtnetlink = AsyncIPRoute()
-        self._gateways: set[Address] = set()
-        self._pools: set[NetworkAddress] = set()
-        self._routes: set[NetworkAddress] = set()
+        self._links: dict[str, int] = {}
+        self._gateways: set[tuple[str, Address]] = set()
+        self._pools: set[tuple[str, NetworkAddress]] = set()
+        self._routes: dict[NetworkAddress, str] = {}
         self._proxies: dict[IPv4Address, int] = {}
         self._changes: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
+        self._changing = asyncio.Lock()
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Find the device and begin to make changes. Raises NetworkError."""
+        """Begin to make changes."""
         await self._rtnetlink.setup_endpoint()
-        found = await self._rtnetlink.link_lookup(ifname=self._device)
-        if not found:
-            self._rtnetlink.close()
-            raise NetworkError(f"there is no network device {self._device}")
-        self._index = found[0]
         self._worker = asyncio.create_task(self._make_changes())
         return self
 
@@ -113,13 +109,19 @@ class Network:
         self._rtnetlink.close()
         self._sysctls.restore()
 
-    async def bring_up(self, mtu: int, gateways: Collection[Address]) -> None:
-        """Bring the device up with our ends of all links, and let the kernel forward.
+    async def bring_up(self, device: str, mtu: int, gateways: Collection[Address]) -> None:
+        """Bring a device up with our ends of all its links, and let the kernel forward.
 
         IPv6 is switched on if it has an address among them. May be called again with more of
         them. Raises NetworkError.
         """
-        device = f"ipv4/conf/{self._device}"
+        async with self._changing:
+            await self._bring_up(device, mtu, gateways)
+
+    async def _bring_up(self, device: str, mtu: int, gateways: Collection[Address]) -> None:
+        found = await self._rtnetlink.link_lookup(ifname=device)
+        if not found:
+            raise NetworkError(f"there is no network device {device}")
         try:
             self._sysctls.set("ipv4/ip_forward", "1")
         except OSError as error:
@@ -128,24 +130,36 @@ class Network:
                 "=1 where this container is started, such as docker run --sysctl)"
             ) from error
         # ICMP errors of ours enter through the device, from an address that is the machine's own.
-        self._sysctls.try_set(f"{device}/accept_local", "1")
+        self._sysctls.try_set(f"ipv4/conf/{device}/accept_local", "1")
         # Two clients talk through one device: no reason to tell them a shorter way (RFC 1812
         # section 5.2.7.2). The kernel redirects if either of the two says so.
         self._sysctls.try_set("ipv4/conf/all/send_redirects", "0")
-        self._sysctls.try_set(f"{device}/send_redirects", "0")
+        self._sysctls.try_set(f"ipv4/conf/{device}/send_redirects", "0")
         if any(gateway.version == 6 for gateway in gateways):
-            await self._forward_ipv6()
+            await self._forward_ipv6(device)
         else:
-            self._sysctls.try_set(f"ipv6/conf/{self._device}/disable_ipv6", "1")
+            self._sysctls.try_set(f"ipv6/conf/{device}/disable_ipv6", "1")
         try:
-            await self._rtnetlink.link("set", index=self._index, mtu=mtu, txqlen=_QUEUE, state="up")
+            await self._rtnetlink.link("set", index=found[0], mtu=mtu, txqlen=_QUEUE, state="up")
+            self._links[device] = found[0]
             for gateway in gateways:
-                await self._change_address("replace", gateway)
+                await self._change_address("replace", device, gateway)
         except NetlinkError as error:
-            raise NetworkError(f"{self._device} cannot be set up: {error}") from error
-        self._gateways |= set(gateways)
+            raise NetworkError(f"{device} cannot be set up: {error}") from error
+        self._gateways |= {(device, gateway) for gateway in gateways}
 
-    async def _forward_ipv6(self) -> None:
+    async def forget(self, device: str) -> None:
+        """Take it that a device goes, and with it all that was set on it.
+
+        What is still to be changed on it is not changed any more.
+        """
+        async with self._changing:
+            self._links.pop(device, None)
+        self._gateways = {pair for pair in self._gateways if pair[0] != device}
+        self._pools = {pair for pair in self._pools if pair[0] != device}
+        self._routes = {to: name for to, name in self._routes.items() if name != device}
+
+    async def _forward_ipv6(self, device: str) -> None:
         """Let the kernel forward IPv6, and keep what it learned from its own routers.
 
         A machine that forwards does not listen to Router Advertisements, unless accept_ra is 2,
@@ -158,9 +172,9 @@ class Network:
                         self._sysctls.set(name, "2")
             self._sysctls.set("ipv6/conf/all/forwarding", "1")
             # The device has no neighbours, and no link-local address to talk to them.
-            self._sysctls.set(f"ipv6/conf/{self._device}/accept_ra", "0")
-            self._sysctls.set(f"ipv6/conf/{self._device}/addr_gen_mode", "1")
-            self._sysctls.set(f"ipv6/conf/{self._device}/disable_ipv6", "0")
+            self._sysctls.set(f"ipv6/conf/{device}/accept_ra", "0")
+            self._sysctls.set(f"ipv6/conf/{device}/addr_gen_mode", "1")
+            self._sysctls.set(f"ipv6/conf/{device}/disable_ipv6", "0")
         except OSError as error:
             raise NetworkError(
                 f"IPv6 forwarding cannot be switched on: {error.strerror} (set net.ipv6.conf.all."
@@ -168,38 +182,41 @@ class Network:
                 "run --sysctl, or take pool6 out of the configuration)"
             ) from error
 
-    def set_gateways(self, gateways: Iterable[Address]) -> None:
-        """Have these as our ends of the links from now on; made soon, a failure is logged."""
-        wanted = set(gateways)
-        if any(gateway.version == 6 for gateway in wanted):
-            self._changes.put_nowait(self._forward_ipv6())
-        for gateway in self._gateways - wanted:
-            self._changes.put_nowait(self._change_address("del", gateway))
-        for gateway in wanted - self._gateways:
-            self._changes.put_nowait(self._change_address("add", gateway))
+    def set_gateways(self, gateways: Mapping[str, Iterable[Address]]) -> None:
+        """Have these as our ends of the links of each device; made soon, a failure is logged."""
+        wanted = _pairs(gateways)
+        for device in {device for device, gateway in wanted if gateway.version == 6}:
+            self._changes.put_nowait(self._forward_ipv6(device))
+        # In this order: with its last IPv4 address a device loses all its routes.
+        for pair in wanted - self._gateways:
+            self._changes.put_nowait(self._change_address("add", *pair))
+        for pair in self._gateways - wanted:
+            self._changes.put_nowait(self._change_address("del", *pair))
         self._gateways = wanted
 
-    def set_pools(self, pools: Iterable[NetworkAddress]) -> None:
-        """Route these networks into the device, behind the routes to clients in them.
+    def set_pools(self, pools: Mapping[str, Iterable[NetworkAddress]]) -> None:
+        """Route these networks into each device, behind the routes to clients in them.
 
         So what is sent to a client that has hung up ends here, and does not leave the machine in
         clear text by its default route. Made soon, a failure is logged.
         """
-        wanted = set(pools)
-        for pool in self._pools - wanted:
-            self._changes.put_nowait(self._change_pool("del", pool))
-        for pool in wanted - self._pools:
-            self._changes.put_nowait(self._change_pool("add", pool))
+        wanted = _pairs(pools)
+        for pair in self._pools - wanted:
+            self._changes.put_nowait(self._change_pool("del", *pair))
+        for pair in wanted - self._pools:
+            self._changes.put_nowait(self._change_pool("add", *pair))
         self._pools = wanted
 
-    def add_route(self, network: NetworkAddress, gateway: Address, proxy_arp: bool = False) -> None:
-        """Route a client's address, or a network behind it, into the device.
+    def add_route(
+        self, device: str, network: NetworkAddress, gateway: Address, proxy_arp: bool = False
+    ) -> None:
+        """Route a client's address, or a network behind it, into a device.
 
         `gateway` becomes the source of what the kernel itself sends there. With `proxy_arp`
         the interface whose network holds the address answers ARP for it (RFC 1027). The
         change is made soon after; a failure is logged.
         """
-        self._changes.put_nowait(self._add_route(network, gateway))
+        self._changes.put_nowait(self._add_route(device, network, gateway))
         if proxy_arp and isinstance(network, IPv4Network):
             self._changes.put_nowait(self._add_proxy(network.network_address))
 
@@ -217,34 +234,39 @@ class Network:
         while True:
             change = await self._changes.get()
             try:
-                await change
+                async with self._changing:
+                    await change
             except Exception as error:  # whatever it is, the next change must be made
-                _log.warning("%s: a change of its routes failed: %r", self._device, error)
+                _log.warning("a change of addresses and routes failed: %r", error)
             finally:
                 self._changes.task_done()
 
-    async def _change_address(self, command: str, address: Address) -> None:
-        await self._rtnetlink.addr(
-            command,
-            index=self._index,
-            address=str(address),
-            prefixlen=address.max_prefixlen,
-            flags=_IFA_F_NODAD if address.version == 6 else 0,
-        )
+    async def _change_address(self, command: str, device: str, address: Address) -> None:
+        if (link := self._links.get(device)) is not None:
+            await self._rtnetlink.addr(
+                command,
+                index=link,
+                address=str(address),
+                prefixlen=address.max_prefixlen,
+                flags=_IFA_F_NODAD if address.version == 6 else 0,
+            )
 
-    async def _change_pool(self, command: str, pool: NetworkAddress) -> None:
-        await self._rtnetlink.route(
-            command, dst=str(pool), oif=self._index, scope=_SCOPE_LINK, priority=_POOL_METRIC
-        )
+    async def _change_pool(self, command: str, device: str, pool: NetworkAddress) -> None:
+        if (link := self._links.get(device)) is not None:
+            await self._rtnetlink.route(
+                command, dst=str(pool), oif=link, scope=_SCOPE_LINK, priority=_POOL_METRIC
+            )
 
-    async def _add_route(self, network: NetworkAddress, gateway: Address) -> None:
+    async def _add_route(self, device: str, network: NetworkAddress, gateway: Address) -> None:
         """A network that is routed elsewhere already, as the headquarters' own, stays so."""
+        if (link := self._links.get(device)) is None:
+            return
         command = "replace" if network in self._routes else "add"
         try:
             await self._rtnetlink.route(
                 command,
                 dst=str(network),
-                oif=self._index,
+                oif=link,
                 prefsrc=str(gateway),
                 scope=_SCOPE_LINK,
                 proto=_RTPROT_STATIC,
@@ -254,16 +276,16 @@ class Network:
                 _log.warning("%s is routed elsewhere already: not to a client, then", network)
                 return
             raise
-        self._routes.add(network)
+        self._routes[network] = device
 
     async def _delete_route(self, network: NetworkAddress) -> None:
-        if network in self._routes:
-            self._routes.remove(network)
-            await self._rtnetlink.route("del", dst=str(network), oif=self._index, scope=_SCOPE_LINK)
+        device = self._routes.pop(network, "")
+        if (link := self._links.get(device)) is not None:
+            await self._rtnetlink.route("del", dst=str(network), oif=link, scope=_SCOPE_LINK)
 
     async def _add_proxy(self, address: IPv4Address) -> None:
         for own in await _own_addresses(self._rtnetlink):
-            if address in own.interface.network and own.link != self._index:
+            if address in own.interface.network and own.link not in self._links.values():
                 await self._rtnetlink.neigh(
                     "replace", dst=str(address), ifindex=own.link, flags=_NTF_PROXY
                 )
@@ -275,3 +297,7 @@ class Network:
         index = self._proxies.pop(address, None)
         if index is not None:
             await self._rtnetlink.neigh("del", dst=str(address), ifindex=index, flags=_NTF_PROXY)
+
+
+def _pairs(by_device: Mapping[str, Iterable[Value]]) -> set[tuple[str, Value]]:
+    return {(device, value) for device, values in by_device.items() for value in values}

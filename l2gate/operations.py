@@ -174,7 +174,7 @@ class Operations:
             if call.lease is not None and call.department is not None
         )
         return tuple(
-            PoolRow(name, len(department.pool), used[name])
+            PoolRow(name, len(department.pool), used[name], department.interface)
             for name, department in self._gateway.aaa.directory.departments.items()
         )
 
@@ -218,4 +218,5 @@ class Operations:
             octets_out=record.octets_out,
             key=call.peer.key,
             prefix=str(call.prefix) if record.prefix is not None else "",
+            interface=record.interface,
         )

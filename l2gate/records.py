@@ -55,7 +55,8 @@ class SessionRecord:
     peer sends), the peer's own stand in what we send. `port` is the peer's inner UDP port.
     `address` is the assigned inner address and `gateway` our end of the link, as numbers; a
     packet from the peer must come from `address` or from one of `routes`. `mtu` is the largest
-    inner packet the peer takes, in octets.
+    inner packet the peer takes, in octets. `interface` names the TUN device through which the
+    session's packets go to the kernel, and come from it.
     `sequencing` says that the peer demanded sequence numbers on data (RFC 2661 section 5.4);
     `ns` is the next one to send.
     `prefix` is the upper half of all IPv6 addresses that the peer may have, as a number, or None
@@ -72,6 +73,7 @@ class SessionRecord:
     address: int
     gateway: int
     mtu: int
+    interface: str
     routes: tuple[IPv4Network, ...] = ()
     sequencing: bool = False
     ns: int = 0

@@ -12,18 +12,23 @@ from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.configuration.editing import EditError, set_password
 from l2gate.configuration.ipv6 import AnyNetwork
 from l2gate.control import Json, ProtocolError, Request, Response
+from l2gate.devices import interfaces
 from l2gate.events import Happening, Noted, Stage, printable
 from l2gate.gateway import Gateway
 
 Value = TypeVar("Value")
 
 SECTIONS = ("server", "ipsec", "l2tp", "ppp", "lockout", "radius", "state")
-"""What is read at the start alone."""
+"""What is read at the start alone, but for keys, certificates and the name of the TUN device."""
 
 MOST_NAMES = 1000
 """Names of each kind in one answer; the rest is counted."""
 
 _log = logging.getLogger("l2gate")
+
+
+class NotReadyError(Exception):
+    """The machine refuses what a configuration needs; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Changes:
     departments_added: tuple[str, ...]
     departments_removed: tuple[str, ...]
     departments_changed: tuple[str, ...]
+    interfaces_added: tuple[str, ...]
+    interfaces_removed: tuple[str, ...]
     credentials: bool
     sections: tuple[str, ...]
     ended: tuple[Ended, ...]
@@ -83,6 +90,8 @@ class Changes:
                 ("departments added", self.departments_added),
                 ("departments removed", self.departments_removed),
                 ("departments changed", self.departments_changed),
+                ("interfaces added", self.interfaces_added),
+                ("interfaces removed", self.interfaces_removed),
                 ("users added", self.users_added),
                 ("users removed", self.users_removed),
                 ("users changed", self.users_changed),
@@ -102,12 +111,14 @@ class Changes:
 def changes(before: Configuration, after: Configuration, gateway: Gateway) -> Changes:
     """Return what differs, and which sessions of a gateway end by it."""
     old, new = before.directory, after.directory
-    kept = _with_credentials(before, after)
+    kept = _reloaded(before, after)
     return Changes(
         len(new.users),
         *_difference(old.users, new.users),
         *_difference(old.departments, new.departments),
-        kept != before,
+        tuple(sorted(interfaces(new).keys() - interfaces(old))),
+        tuple(sorted(interfaces(old).keys() - interfaces(new))),
+        kept.ipsec != before.ipsec,
         tuple(name for name in SECTIONS if getattr(kept, name) != getattr(after, name)),
         tuple(
             Ended(revoked.session, revoked.user, revoked.why)
@@ -127,12 +138,13 @@ class Reloader:
         gateway: Gateway,
         clock: Callable[[], float],
         own_networks: Callable[[], Awaitable[Sequence[AnyNetwork]]],
-        prepare: Callable[[Configuration], None],
+        prepare: Callable[[Configuration], Awaitable[None]],
         flush: Callable[[], None],
         tell: Callable[[Noted], None],
     ) -> None:
-        """`prepare` gets the new configuration before the gateway has it, `flush` sends what
-        the gateway then has to say, `tell` is for the log.
+        """`prepare` gets the new configuration before the gateway has it, and raises NotReadyError
+        where the machine refuses something; `flush` sends what the gateway then has to say, `tell`
+        is for the log.
         """
         self._path = path
         self._configuration = configuration
@@ -149,14 +161,15 @@ class Reloader:
         """Answer a request to reload, or to say what a reload would do (`dry_run`)."""
         try:
             found = await self.reload(dry_run=request.arguments.get("dry_run") is True)
-        except ConfigurationError as error:
+        except (ConfigurationError, NotReadyError) as error:
             return Response(error=f"the reload is refused, all stays as it was:\n{error}")
         return Response(result=found.to_json())
 
     async def reload(self, dry_run: bool = False) -> Changes:
         """Take keys, users and departments from the file; return what changes.
 
-        With `dry_run` all stays as it is. Raises ConfigurationError; a broken file changes nothing.
+        With `dry_run` all stays as it is. Raises ConfigurationError or NotReadyError, and then
+        nothing has changed.
         """
         async with self._lock:
             try:
@@ -164,7 +177,9 @@ class Reloader:
                 loaded = await asyncio.to_thread(load, self._path, await self._own_networks())
             except ConfigurationError as error:
                 if not dry_run:
-                    self._refused(error)
+                    # They may quote what should have been a secret: they are for the log alone.
+                    _log.error("server: the mistakes of the new configuration:\n%s", error)
+                    self._refused(mistakes=len(error.problems))
                 raise
             before, after = self._configuration, loaded.configuration
             found = changes(before, after, self._gateway)
@@ -174,10 +189,13 @@ class Reloader:
                 _log.warning("%s", warning)
             for section in found.sections:
                 _log.warning("server: the changes in %s take effect at the next start", section)
-            self._configuration = replace(
-                _with_credentials(before, after), directory=after.directory
-            )
-            self._prepare(self._configuration)
+            configuration = replace(_reloaded(before, after), directory=after.directory)
+            try:
+                await self._prepare(configuration)
+            except NotReadyError as error:
+                self._refused(why=str(error))
+                raise
+            self._configuration = configuration
             self._gateway.replace_credentials(self._configuration)
             ended = self._gateway.replace_directory(after.directory, self._clock())
             self._tell(
@@ -201,7 +219,7 @@ class Reloader:
                 check = partial(self._check, await self._own_networks())
                 await asyncio.to_thread(set_password, self._path, name, password, check=check)
                 await self.reload()
-            except EditError as error:
+            except (EditError, NotReadyError) as error:
                 return str(error)
             except ConfigurationError:
                 # They may quote what should have been a secret.
@@ -211,23 +229,25 @@ class Reloader:
     def _check(self, own_networks: Sequence[AnyNetwork], texts: Mapping[Path, str]) -> None:
         load(self._path, own_networks, texts)
 
-    def _refused(self, error: ConfigurationError) -> None:
-        """The mistakes may quote what should have been a secret: they are for the log alone."""
-        _log.error("server: the mistakes of the new configuration:\n%s", error)
+    def _refused(self, why: str = "", mistakes: int = 0) -> None:
         self._tell(
             Noted(
                 Stage.SERVER,
-                "reload refused, all stays as it was",
+                "reload refused, all stays as it was" + (f": {why}" if why else ""),
                 trouble=True,
                 happening=Happening.RELOAD_REFUSED,
-                facts={"mistakes": len(error.problems)},
+                facts={"why": why} if why else {"mistakes": mistakes},
             )
         )
 
 
-def _with_credentials(before: Configuration, after: Configuration) -> Configuration:
-    """Return the configuration that serves, with the keys of the new one."""
-    return replace(before, ipsec=before.ipsec.with_credentials(after.ipsec))
+def _reloaded(before: Configuration, after: Configuration) -> Configuration:
+    """Return the configuration that serves, with what a reload takes of SECTIONS."""
+    return replace(
+        before,
+        server=replace(before.server, tun=after.server.tun),
+        ipsec=before.ipsec.with_credentials(after.ipsec),
+    )
 
 
 def _difference(

@@ -27,7 +27,7 @@ class SessionRow:
     on the way. `host_name` is what the client calls itself. `since` counts seconds since 1970.
     `cipher` names the ESP algorithms, `key` the pre-shared key. Packets and octets are those of
     inner packets; in is what came from the client. `prefix` is the IPv6 prefix,
-    empty where no IPv6 flows.
+    empty where no IPv6 flows. `interface` is the TUN device that they go through.
     """
 
     id: int
@@ -45,6 +45,7 @@ class SessionRow:
     octets_out: int
     key: str = ""
     prefix: str = ""
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ class KeyRow:
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """How full the pool of a department is."""
+    """How full the pool of a department is, and the TUN device that it is behind."""
 
     department: str
     size: int
     used: int
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +250,11 @@ def status_text(status: Status) -> str:
         f"{status.sessions} of at most {status.max_sessions} sessions, {status.peers} peers",
         "",
         table(
-            ("POOL", "USED", "SIZE"),
-            [(pool.department, str(pool.used), str(pool.size)) for pool in status.pools],
+            ("POOL", "INTERFACE", "USED", "SIZE"),
+            [
+                (pool.department, pool.interface, str(pool.used), str(pool.size))
+                for pool in status.pools
+            ],
             right={"USED", "SIZE"},
         ),
     ]

@@ -1,4 +1,4 @@
-"""The running server: a gateway, and the sockets, the device and the clock that it works with.
+"""The running server: a gateway, and the sockets, the devices and the clock that it works with.
 
 One asyncio loop. Readers empty their descriptor in batches with a budget and then flush: the
 gateway settles, what it wants sent goes out, and the one timer is set anew. No packet has a
@@ -13,14 +13,13 @@ import signal
 import time
 from asyncio import AbstractEventLoop, TimerHandle
 from contextlib import nullcontext, suppress
-from functools import partial
-from ipaddress import summarize_address_range
 from pathlib import Path
 
 from aaa.radius.client import Server as RadiusServer
 from l2gate.capture import Captures
 from l2gate.configuration import Configuration, ConfigurationError, load
 from l2gate.control import ControlServer
+from l2gate.devices import Devices
 from l2gate.event_log import EventLog
 from l2gate.events import (
     Fact,
@@ -35,17 +34,17 @@ from l2gate.events import (
     ShutdownFinished,
     Stage,
 )
-from l2gate.firewall import Firewall, Zone, remove_leftover
+from l2gate.firewall import Firewall, FirewallError, Zone, remove_leftover
 from l2gate.gateway import Gateway
 from l2gate.keeper import Keeper, open_database
-from l2gate.network import Address, Network, NetworkAddress, own_networks
+from l2gate.network import NetworkError, own_networks
 from l2gate.operations import Operations
 from l2gate.radius_sockets import DynamicListener, RadiusSockets
-from l2gate.reloading import Reloader
+from l2gate.reloading import NotReadyError, Reloader
 from l2gate.rights import check_rights, drop_privileges
 from l2gate.sdnotify import Notifier
 from l2gate.sockets import BoundSocket, Sockets, batches, without_ports
-from l2gate.tun import Tun
+from l2gate.tun import Tun, TunError
 
 _log = logging.getLogger("l2gate")
 
@@ -74,8 +73,7 @@ class Server:
         self._timer: TimerHandle | None = None
         self._loop: AbstractEventLoop
         self._sockets: Sockets
-        self._tun: Tun
-        self._network: Network
+        self._devices = Devices(configuration.ppp.mtu, self._on_tun)
         self._firewall: Firewall | None = None
         self._reloader: Reloader
         self._captures: Captures
@@ -92,13 +90,11 @@ class Server:
         settings = self._configuration.server
         self._sockets = Sockets([str(host) for host in settings.listen])
         try:
-            self._tun = Tun(settings.tun)
-            try:
-                drop_privileges(self._configuration)
-                await self._run_with_log()
-            finally:
-                self._tun.close()
+            self._devices.open(self._configuration.directory)
+            drop_privileges(self._configuration)
+            await self._run_with_log()
         finally:
+            self._devices.close()
             self._sockets.close()
 
     async def _run_with_log(self) -> None:
@@ -114,17 +110,18 @@ class Server:
     async def _run_with_firewall(self) -> None:
         if not self._configuration.server.firewall:
             await remove_leftover()
-            await self._run_with_device()
+            await self._run_with_devices()
             return
         async with Firewall() as self._firewall:
-            await self._firewall.bring_up(self._zones(), [self._tun.name])
-            await self._run_with_device()
+            zones = _zones(self._configuration)
+            await self._firewall.bring_up(zones, self._devices.names)
+            await self._run_with_devices()
 
-    async def _run_with_device(self) -> None:
-        settings = self._configuration.server
-        async with Network(self._tun.name) as self._network:
-            await self._network.bring_up(self._configuration.ppp.mtu, self._gateways())
-            self._network.set_pools(self._pools())
+    async def _run_with_devices(self) -> None:
+        settings, directory = self._configuration.server, self._configuration.directory
+        async with self._devices:
+            await self._devices.bring_up(directory, self._devices.names)
+            await self._devices.follow(directory)
             state = self._configuration.state
             if state is not None:
                 self._keeper = Keeper(
@@ -140,7 +137,7 @@ class Server:
                 self._configuration,
                 self._gateway,
                 self._loop.time,
-                partial(own_networks, without=self._tun.name),
+                lambda: own_networks(without=self._devices.names),
                 self._prepare,
                 self.flush,
                 self._tell,
@@ -185,8 +182,8 @@ class Server:
             users = len(self._configuration.directory.users)
             listen = ", ".join(map(str, settings.listen))
             self._note(
-                f"{settings.name} is ready, listening on {listen}, device {self._tun.name}, "
-                f"{users} users",
+                f"{settings.name} is ready, listening on {listen}, "
+                f"device {', '.join(self._devices.names)}, {users} users",
                 Happening.SERVER_READY,
                 name=settings.name,
                 users=users,
@@ -202,38 +199,19 @@ class Server:
     def _attach(self) -> None:
         for bound in self._sockets:
             self._loop.add_reader(bound.fileno(), self._on_socket, bound)
-        self._loop.add_reader(self._tun.fileno(), self._on_tun)
+        self._devices.attach(self._loop)
         self._loop.add_signal_handler(signal.SIGTERM, self._on_stop)
         self._loop.add_signal_handler(signal.SIGINT, self._on_stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_reload)
 
     def _detach(self) -> None:
-        for descriptor in (*self._sockets, self._tun):
-            self._loop.remove_reader(descriptor.fileno())
+        for bound in self._sockets:
+            self._loop.remove_reader(bound.fileno())
+        self._devices.detach()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.remove_signal_handler(number)
         if self._timer is not None:
             self._timer.cancel()
-
-    def _zones(self) -> list[Zone]:
-        return [Zone.of(each) for each in self._configuration.directory.departments.values()]
-
-    def _gateways(self) -> list[Address]:
-        departments = self._configuration.directory.departments.values()
-        gateways: set[Address] = {department.gateway for department in departments}
-        return [*gateways, *(d.gateway6 for d in departments if d.gateway6 is not None)]
-
-    def _pools(self) -> list[NetworkAddress]:
-        departments = self._configuration.directory.departments.values()
-        pools: list[NetworkAddress] = [
-            network
-            for department in departments
-            for part in department.pool.ranges
-            for network in summarize_address_range(part.first, part.last)
-        ]
-        pools += [d.pool6 for d in departments if d.pool6 is not None]
-        users = self._configuration.directory.users.values()
-        return pools + [network for user in users for network in user.routes]
 
     # What comes in
 
@@ -248,11 +226,11 @@ class Server:
                 self._captures.received(batch, time.time())
         self.flush()
 
-    def _on_tun(self) -> None:
+    def _on_tun(self, tun: Tun) -> None:
         self._gateway.tables.now = self._loop.time()
-        for batch in batches(self._tun.receive):
+        for batch in batches(tun.receive):
             for packet in batch:
-                self._gateway.receive_inner(packet)
+                self._gateway.receive_inner(packet, tun.name)
         self.flush()
 
     def _on_radius(self, data: bytes, server: RadiusServer, channel: int) -> None:
@@ -284,7 +262,7 @@ class Server:
             if captures:
                 path = peer.path if peer.encapsulated else without_ports(peer.path)
                 captures.sent(packets, path, time.time())
-        self._tun.send(gateway.forwarder.take_tun())
+        self._devices.send(gateway.forwarder.take_tun())
         for request in gateway.radius_datagrams():
             self._radius.send(request)
         while (event := gateway.next_event()) is not None:
@@ -292,11 +270,11 @@ class Server:
                 case Noted():
                     self._tell(event)
                 case RouteAdded():
-                    self._network.add_route(event.network, event.gateway, event.proxy_arp)
+                    self._devices.route(event)
                     if self._firewall is not None:
                         self._firewall.add(event.department, event.network)
                 case RouteRemoved():
-                    self._network.remove_route(event.network)
+                    self._devices.route(event)
                     if self._firewall is not None:
                         self._firewall.remove(event.department, event.network)
                 case PasswordChangeRequested():
@@ -344,7 +322,7 @@ class Server:
     async def _reload(self) -> None:
         """Take keys, users and departments from the file; what is wrong with it is in the log."""
         self._notifier.reloading(time.monotonic())
-        with suppress(ConfigurationError):
+        with suppress(ConfigurationError, NotReadyError):
             await self._reloader.reload()
         self._notifier.ready(self._status())
 
@@ -355,13 +333,26 @@ class Server:
         self._gateway.password_stored(event.session, event.request, why_not, now)
         self.flush()
 
-    def _prepare(self, configuration: Configuration) -> None:
-        """Let the network have what the gateway will want of it."""
+    async def _prepare(self, configuration: Configuration) -> None:
+        """Let the network have what the gateway will want of it. Raises NotReadyError.
+
+        The firewall knows a device as long as anybody can be behind it.
+        """
+        directory = configuration.directory
+        try:
+            added = await self._devices.add(directory)
+            try:
+                if self._firewall is not None:
+                    await self._firewall.replace(_zones(configuration), self._devices.names)
+            except FirewallError:
+                await self._devices.remove(added)
+                raise
+        except (TunError, NetworkError, FirewallError) as error:
+            raise NotReadyError(str(error)) from error
         self._configuration = configuration
-        self._network.set_gateways(self._gateways())
-        self._network.set_pools(self._pools())
+        gone = await self._devices.follow(directory)
         if self._firewall is not None:
-            self._firewall.replace(self._zones(), [self._tun.name])
+            self._firewall.forget_devices(gone)
 
     # What it says
 
@@ -384,3 +375,7 @@ class Server:
         if self._notifier.watchdog is not None and not self._finished.is_set():
             self._notifier.alive(self._status())
             self._loop.call_later(self._notifier.watchdog, self._watch)
+
+
+def _zones(configuration: Configuration) -> list[Zone]:
+    return [Zone.of(each) for each in configuration.directory.departments.values()]

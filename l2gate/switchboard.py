@@ -506,10 +506,11 @@ class Switchboard:
         if self.register is not None:
             self.register.opened(call)
         address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
+        interface = call.record.interface
         proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
-        self._tell(RouteAdded(IPv4Network(address), gateway, zone, proxy_arp))
+        self._tell(RouteAdded(IPv4Network(address), gateway, zone, interface, proxy_arp))
         for network in call.routes:
-            self._tell(RouteAdded(network, gateway, zone))
+            self._tell(RouteAdded(network, gateway, zone, interface))
         behind = "".join(f", {network} behind it" for network in call.routes)
         self._radius.accounting.opened(call, now)
         self._note(
@@ -520,6 +521,7 @@ class Switchboard:
             happening=Happening.SESSION_OPENED,
             address=str(call.lease.address),
             department=call.department.name,
+            interface=interface,
             mtu=call.record.mtu,
         )
         self._open_ipv6(call)
@@ -531,7 +533,7 @@ class Switchboard:
             return
         number = prefix_number(call.prefix.network_address)
         self._tables.add_prefix(call.record, number, int(gateway6))
-        self._tell(RouteAdded(call.prefix, gateway6, _zone(call)))
+        self._tell(RouteAdded(call.prefix, gateway6, _zone(call), call.record.interface))
         self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
 
     def _close_ipv6(self, call: Call) -> None:

@@ -37,8 +37,8 @@ class Entry:
     department: Department | None
 
 
-def read_departments(files: Sequence[Section]) -> list[Entry]:
-    """Read `departments` of all files."""
+def read_departments(files: Sequence[Section], interface: str) -> list[Entry]:
+    """Read `departments` of all files; `interface` is of those without one of their own."""
     entries: dict[str, Entry] = {}
     owners: dict[str, str] = {}
     for file in files:
@@ -47,7 +47,7 @@ def read_departments(files: Sequence[Section]) -> list[Entry]:
                 first = entries[name].section.place()
                 section.error(None, f"the department is in {first} already: give it once")
                 continue
-            entry = entries[name] = _read_department(name, section)
+            entry = entries[name] = _read_department(name, section, interface)
             for domain in entry.domains:
                 owner = owners.setdefault(domain, name)
                 if owner != name:
@@ -60,7 +60,7 @@ def read_departments(files: Sequence[Section]) -> list[Entry]:
     return list(entries.values())
 
 
-def _read_department(name: str, section: Section) -> Entry:
+def _read_department(name: str, section: Section, interface: str) -> Entry:
     try:
         values.department_name(name)
     except Expected as error:
@@ -75,6 +75,7 @@ def _read_department(name: str, section: Section) -> Entry:
     search_domains = section.take_all("search_domains", values.domain_name)
     pool6 = section.take("pool6", ipv6.pool, None)
     authenticate = section.take_all("authenticate", values.one_of(Source)) or (Source.LOCAL,)
+    interface = section.take("interface", values.interface, interface)
     policy = read_policy(section, dns)
     section.finish()
     if len(set(authenticate)) < len(authenticate):
@@ -116,6 +117,7 @@ def _read_department(name: str, section: Section) -> Entry:
         told.routes6,
         authenticate,
         policy,
+        interface,
     )
     return Entry(section, name, domains, department)
 

@@ -79,7 +79,7 @@ def _load(
     radius = read_radius(radius_section, server.name)
     is_kept = any("state" in file for file in files)
     state = read_state(_only(files, "state"), server.name) if is_kept else None
-    entries = read_departments(files)
+    entries = read_departments(files, server.tun)
     check_sources(radius_section, radius, entries)
     for entry in entries:
         check_firewall(entry.section, server.firewall)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaa import Limits
+from aaa.directory import DEFAULT_INTERFACE
 from l2gate.configuration import values
 from l2gate.configuration.eap import read_eap
 from l2gate.configuration.files import read_secret_file
@@ -40,7 +41,7 @@ def read_server(section: Section) -> ServerSettings:
     settings = ServerSettings(
         name=section.take("name", values.host_name, DEFAULT_NAME),
         listen=section.take_all("listen", values.any_address) or EVERYWHERE,
-        tun=section.take("tun", values.interface, "l2gate0"),
+        tun=section.take("tun", values.interface, DEFAULT_INTERFACE),
         control_socket=section.take("control_socket", values.socket_path, CONTROL_SOCKET),
         max_sessions=section.take("max_sessions", values.number(1, 32768), 4096),
         event_log=section.take("event_log", values.log_file, None),

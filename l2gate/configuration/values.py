@@ -42,6 +42,8 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+_NO_INTERFACES = frozenset({".", "..", "all", "default", "lo"})
+"""Directories of /proc/sys/net/ipv4/conf that are no device's, and the loopback."""
 
 PoolPart = tuple[AddressRange, IPv4Network | None]
 """A range of addresses, and the network that it was written as, if it was."""
@@ -143,6 +145,8 @@ def interface(text: str) -> str:
     """Return the name of a network interface, of at most 15 octets."""
     if not _INTERFACE.fullmatch(text):
         raise Expected("an interface name of at most 15 letters, digits, '.', '-' and '_'")
+    if text in _NO_INTERFACES:
+        raise Expected("an interface name that Linux itself has no use for")
     return text
 
 

@@ -328,6 +328,11 @@ BOB = USERS[2]
         ),
         (
             (BOB,),
+            (replace(SALES, interface="lns-sales"), DEFAULT),
+            "the department's interface was changed",
+        ),
+        (
+            (BOB,),
             (replace(SALES, pool=Pool(SALES.pool.ranges[:0])), DEFAULT),
             "the address is not in the department's pool any more",
         ),

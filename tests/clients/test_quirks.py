@@ -234,7 +234,7 @@ def test_each_mru(profile: Profile, mru: int) -> None:
     client.inner.clear()
     for size in (1400, min(mru, 1400), min(mru, 1400) + 1):
         header = IP(src=INNER_SERVER, dst=str(client.address), flags="DF") / ICMP(type=0)
-        lab.server.gateway.receive_inner(bytes(header / bytes(size - 28)))
+        lab.server.receive_inner(bytes(header / bytes(size - 28)))
     lab.run(1)
     assert {len(packet) for packet in client.inner} == {min(mru, 1400)}
     there = bytes(IP(src=str(client.address), dst=INNER_SERVER) / ICMP() / bytes(1372))

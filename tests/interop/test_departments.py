@@ -54,7 +54,7 @@ def test_departments_have_their_own_pools_and_reach(
     lab: Lab, server: Server, direct: Client, behind_nat: Client, libreswan: Client
 ) -> None:
     lab.run("hq", "ip", "address", "replace", f"{OTHER}/24", "dev", "hq0")
-    with_policies(server, sales={"allow": [WEB]})
+    with_policies(server, sales={"allow": [WEB], "interface": "lns-sales"})
     sales, hr, bob = direct.connect(SALES), behind_nat.connect(HR), libreswan.connect(BOB)
     assert (sales.gateway, sales.dns) == ("172.16.1.1", ("192.168.1.53", "192.168.1.54"))
     assert (hr.gateway, hr.dns) == ("172.16.2.1", ("192.168.1.55", "192.168.1.56"))
@@ -76,12 +76,60 @@ def test_departments_have_their_own_pools_and_reach(
     assert not pings(direct, hr.address)
     assert not pings(libreswan, hr.address)
 
-    with_policies(server, hr={"allow": [WEB, {"to": "172.16.1.0/24", "proto": "icmp"}]})
+    for device, address in (("lns-sales", sales.address), ("l2gate0", hr.address)):
+        assert f"{address} proto static" in lab.run("server", "ip", "route", "show", "dev", device)
+
+    with_policies(
+        server,
+        sales={"interface": "lns-sales"},
+        hr={"allow": [WEB, {"to": "172.16.1.0/24", "proto": "icmp"}]},
+    )
     wait_for_table(lab, "172.16.1.0/24")
     assert pings(behind_nat, sales.address)
     assert not pings(behind_nat, bob.address)
     assert not pings(direct, hr.address), "what one may open the other may not"
     assert reaches(direct, OTHER), "nothing is said of sales any more"
+
+
+ZONES = """\
+table inet zones {
+  chain forward {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state established,related accept
+    iifname "lns-sales" oifname "l2gate0" accept
+    iifname "lns-sales" counter reject
+    oifname "lns-sales" counter reject
+  }
+}
+"""
+
+
+def test_a_department_is_a_zone(
+    lab: Lab, server: Server, direct: Client, behind_nat: Client
+) -> None:
+    """An admin's own firewall tells it by its device, which comes and goes at a reload."""
+    hr = behind_nat.connect(HR)
+    icmp = [{"to": network, "proto": "icmp"} for network in ("172.16.0.0/12", HEADQUARTERS)]
+    with_policies(server, sales={"allow": icmp, "interface": "lns-sales"}, hr={"allow": icmp})
+    rules = server.directory / "zones.nft"
+    rules.write_text(ZONES)
+    lab.run("server", "nft", "-f", str(rules))
+    try:
+        sales = direct.connect(SALES)
+        wait_for_table(lab, sales.address, hr.address, "lns-sales")
+        for client, connection in ((direct, sales), (behind_nat, hr)):
+            client.machine.run(f"ip route add 172.16.0.0/12 dev {connection.interface}")
+        assert pings(direct, hr.address)
+        assert pings(behind_nat, HEADQUARTERS)
+        assert not pings(direct, HEADQUARTERS)
+        assert not pings(behind_nat, sales.address)
+    finally:
+        lab.run("server", "nft", "delete", "table", "inet", "zones")
+    assert pings(direct, HEADQUARTERS)
+    with_policies(server, sales={"allow": icmp})
+    server.wait_for_log("ended", SALES.user, "the department's interface was changed")
+    assert "lns-sales" not in lab.run("server", "ip", "link", "show")
+    assert pings(behind_nat, HEADQUARTERS), "who is in another department lost nothing"
 
 
 def test_clients_of_one_department(

@@ -34,7 +34,7 @@ SESSION = SessionRow(
 ATTEMPT = Attempt(17, 0.0, 0.0, "192.0.2.1", 4500, login="bob", why="refused", windows=691)
 OTHER = replace(ATTEMPT, id=18, host="192.0.2.2", why="")
 OFFER = Offer("Windows 7", ("AES",), (), ("legacy",), True, 3, 0.0, "192.0.2.1")
-STATUS = Status("vpn", "1.2", 0.0, 1, 1, 10, (PoolRow("sales", 9, 1),), {})
+STATUS = Status("vpn", "1.2", 0.0, 1, 1, 10, (PoolRow("sales", 9, 1, "lns-sales"),), {})
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -109,7 +109,9 @@ def test_status(with_server: Run) -> None:
     assert out.startswith("vpn: l2gate 1.2, running since ")
     code, out, _ = with_server("status", "--json")
     assert code == 0
-    assert json.loads(out)["pools"] == [{"department": "sales", "size": 9, "used": 1}]
+    assert json.loads(out)["pools"] == [
+        {"department": "sales", "size": 9, "used": 1, "interface": "lns-sales"}
+    ]
 
 
 def test_attempts(with_server: Run) -> None:

@@ -13,7 +13,7 @@ from ipaddress import ip_network
 import pytest
 
 from aaa import Allowed
-from l2gate.firewall import Firewall, FirewallError, Zone
+from l2gate.firewall import REMOVE, Firewall, FirewallError, Zone, run_nft_program
 from tests.support.namespaces import Namespace, new_namespace, run
 from tests.support.prerequisites import need_program
 
@@ -68,6 +68,58 @@ def with_firewall(zones: list[Zone], step: Step) -> None:
     asyncio.run(whole())
 
 
+def test_a_replacement_that_fails_changes_nothing(places: dict[str, Namespace]) -> None:
+    """Who comes meanwhile is let in by the old zones."""
+    scripts: list[str] = []
+
+    async def run_nft(script: str) -> None:
+        scripts.append(script)
+        if "from_lab" in script:
+            firewall.add("sales", ip_network("172.16.1.77"))
+            raise FirewallError("no such thing")
+        await run_nft_program(script)
+
+    async def whole() -> None:
+        async with firewall:
+            await firewall.bring_up(zones, DEVICES)
+            await firewall.replace(zones, DEVICES)
+            assert len(scripts) == 1, "the same is no change"
+            with pytest.raises(FirewallError):
+                await firewall.replace([Zone("lab")], [*DEVICES, "lns-lab"])
+            await until("172.16.1.77")
+            table = run("nft list ruleset")
+            assert "from_sales" in table
+            assert "lns-lab" not in table
+            await firewall.replace(zones, [*DEVICES, "lns-hr"])
+            await until("lns-hr")
+            firewall.forget_devices(["lns-hr"])
+            await until("lns-hr", there=False)
+            assert "172.16.1.77" in run("nft list ruleset")
+
+    firewall, zones = Firewall(run_nft), [Zone("sales"), Zone("hr")]
+    asyncio.run(whole())
+
+
+def test_a_replacement_that_comes_too_late_leaves_nothing(places: dict[str, Namespace]) -> None:
+    late: list[asyncio.Task[None]] = []
+
+    async def run_nft(script: str) -> None:
+        if script == REMOVE:
+            late.append(asyncio.create_task(firewall.replace([Zone("lab")], DEVICES)))
+            await asyncio.sleep(0)
+        await run_nft_program(script)
+
+    async def whole() -> None:
+        async with firewall:
+            await firewall.bring_up([Zone("sales")], DEVICES)
+        await asyncio.gather(*late)
+
+    firewall = Firewall(run_nft)
+    asyncio.run(whole())
+    assert late
+    assert run("nft list ruleset") == ""
+
+
 async def until(text: str, there: bool = True) -> None:
     """Wait until the table has a text, or has it no more."""
     for _ in range(200):
@@ -103,7 +155,7 @@ def test_departments_are_apart(places: dict[str, Namespace]) -> None:
         assert not pings(places["sales1"], PLACES["sales2"])
         assert pings(places["hq"], PLACES["sales1"]), "its answers come back"
         assert pings(places["sales1"], "192.0.2.1"), "this machine is none of its business"
-        firewall.replace([Zone("sales", client_to_client=True), Zone("hr")], DEVICES)
+        await firewall.replace([Zone("sales", client_to_client=True), Zone("hr")], DEVICES)
         await until("ip daddr @hosts_sales")
         assert pings(places["sales1"], PLACES["sales2"])
         assert not pings(places["sales1"], PLACES["hr1"])
@@ -120,7 +172,7 @@ def test_only_what_is_allowed_is_reached(places: dict[str, Namespace]) -> None:
         assert [refused(sales, port) for port in (80, 8050, 443)] == [True, True, False]
         assert not pings(sales, PLACES["hr1"])
         assert pings(places["hr1"], PLACES["hq"])
-        firewall.replace([Zone("sales", (WEB, HR)), Zone("hr")], DEVICES)
+        await firewall.replace([Zone("sales", (WEB, HR)), Zone("hr")], DEVICES)
         await until("172.16.2.0/24 accept")
         assert pings(sales, PLACES["hr1"]), "an explicit permission counts between departments"
         assert not pings(sales, PLACES["hq"])

@@ -13,7 +13,7 @@ from ipsec.path import Address, Path
 from l2gate.forwarder import Drop, Forwarder
 from l2gate.records import Tables
 from l2tp.header import DataHeader
-from tests.support.dataplane import GATEWAY, SERVER, Client, Upcalls, udp
+from tests.support.dataplane import GATEWAY, SERVER, TUN, Client, Upcalls, inner_packets, udp
 from wire import Reader
 
 PPP = b"\xff\x03\x00\x21"
@@ -55,8 +55,8 @@ def test_every_form_of_header_reaches_the_tun(
     forwarder: Forwarder, client: Client, header: str, flags: int, fields: bytes
 ) -> None:
     client.send(forwarder, client.l2tp(bytes.fromhex(header) + packet(), flags, fields))
-    assert forwarder.take_tun() == [packet()]
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == [packet()]
+    assert inner_packets(forwarder) == []
     assert (client.session.packets_in, client.session.octets_in) == (1, len(packet()))
     assert not forwarder.drops
 
@@ -67,8 +67,8 @@ def test_other_algorithms(tables: Tables, forwarder: Forwarder, transform: EspTr
     authentication = None if gcm else AuthenticationAlgorithm.HMAC_SHA2_256
     client = Client(tables, algorithms=EspAlgorithms(transform, 128 * gcm, authentication))
     client.send_ip(forwarder, packet())
-    assert forwarder.take_tun() == [packet()]
-    forwarder.receive_inner(down())
+    assert inner_packets(forwarder) == [packet()]
+    forwarder.receive_inner(down(), TUN)
     assert client.received(forwarder)[0].endswith(down())
 
 
@@ -76,19 +76,19 @@ def test_a_batch_keeps_its_order(forwarder: Forwarder, client: Client) -> None:
     packets = [packet(size=n) for n in range(60)]
     for one in packets:
         client.send_ip(forwarder, one)
-    assert forwarder.take_tun() == packets
+    assert inner_packets(forwarder) == packets
 
 
 def test_what_pads_an_ip_packet_is_cut_off(forwarder: Forwarder, client: Client) -> None:
     client.send_ip(forwarder, packet() + b"padding")
-    assert forwarder.take_tun() == [packet()]
+    assert inner_packets(forwarder) == [packet()]
 
 
 def test_memory_of_any_kind_is_taken(forwarder: Forwarder, client: Client) -> None:
     sealed = client.seal(client.l2tp(PPP + packet()))
     forwarder.receive_esp(memoryview(bytearray(sealed)), client.path)
-    forwarder.receive_inner(memoryview(bytearray(down())))
-    assert forwarder.take_tun() == [packet()]
+    forwarder.receive_inner(memoryview(bytearray(down())), TUN)
+    assert inner_packets(forwarder) == [packet()]
     assert client.received(forwarder)[0].endswith(down())
 
 
@@ -107,7 +107,7 @@ def test_what_is_no_data_of_a_session_goes_up(
 ) -> None:
     client.send(forwarder, message)
     assert upcalls.l2tp == [(client.record, client.port, message)]
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert not forwarder.drops
 
 
@@ -117,7 +117,7 @@ def test_a_control_message_of_an_open_session_goes_up(
     message = client.l2tp(PPP + packet(), 0xC802, b"\0\1\0\2")
     client.send(forwarder, message)
     assert upcalls.l2tp == [(client.record, client.port, message)]
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
 
 
 @pytest.mark.parametrize("frame", ["ff03c0210900000800000000", "c0210900", "ff0380210101", "0057"])
@@ -142,7 +142,7 @@ def test_dhcpinform_goes_up(
     message = client.l2tp(PPP + bytes(header / UDP(sport=68, dport=67) / bytes(300)))
     client.send(forwarder, message)
     assert upcalls.l2tp == [(client.record, client.port, message)]
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_other_packets_for_the_gateway_are_the_kernels(
 ) -> None:
     packet.src = "172.16.1.51"
     client.send_ip(forwarder, bytes(packet))
-    assert forwarder.take_tun() == [bytes(packet)]
+    assert inner_packets(forwarder) == [bytes(packet)]
     assert not upcalls.l2tp
 
 
@@ -193,7 +193,7 @@ def test_a_spoofed_source_is_dropped_and_counted(
 ) -> None:
     Client(tables, address="172.16.1.52", routes=("10.7.0.0/16",))
     client.send_ip(forwarder, packet(source=source))
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert forwarder.drops == {Drop.SPOOFED: 1}
     assert client.session.spoofed == 1
     assert client.session.packets_in == 0
@@ -204,10 +204,10 @@ def test_sources_behind_a_branch_office(forwarder: Forwarder, tables: Tables) ->
     other = Client(tables, address="172.16.1.52", routes=("10.1.0.0/16",))
     branch.send_ip(forwarder, packet(source="10.1.1.200"))
     other.send_ip(forwarder, packet(source="10.1.2.200"))
-    assert len(forwarder.take_tun()) == 2
+    assert len(inner_packets(forwarder)) == 2
     other.send_ip(forwarder, packet(source="10.1.1.200"))
     branch.send_ip(forwarder, packet(source="10.1.2.200"))
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert (branch.session.spoofed, other.session.spoofed) == (1, 1)
 
 
@@ -216,7 +216,7 @@ def test_a_session_of_another_peer_is_out_of_reach(
 ) -> None:
     thief = Client(tables, address="172.16.1.66")
     thief.send(forwarder, client.l2tp(PPP + packet()))
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert not upcalls.l2tp
     assert forwarder.drops == {Drop.FOREIGN_SESSION: 1}
 
@@ -224,7 +224,7 @@ def test_a_session_of_another_peer_is_out_of_reach(
 def test_a_session_is_out_of_reach_from_another_port(forwarder: Forwarder, client: Client) -> None:
     sealed = client.to_server.seal(udp(client.l2tp(PPP + packet()), source=client.port + 1))
     forwarder.receive_esp(sealed, client.path)
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert forwarder.drops == {Drop.FOREIGN_SESSION: 1}
 
 
@@ -234,7 +234,7 @@ def test_only_udp_port_1701_is_served(
     for port in (0, 500, 1702):
         sealed = client.to_server.seal(udp(client.l2tp(PPP + packet()), destination=port))
         forwarder.receive_esp(sealed, client.path)
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert not upcalls.l2tp
     assert forwarder.drops == {Drop.WRONG_PORT: 3}
 
@@ -247,8 +247,8 @@ def test_two_clients_with_the_same_inner_port_behind_one_nat(
     assert first.path.peer.host == second.path.peer.host
     first.send_ip(forwarder, packet(source="172.16.1.10"))
     second.send_ip(forwarder, packet(source="172.16.1.11"))
-    assert len(forwarder.take_tun()) == 2
-    forwarder.receive_inner(down("172.16.1.11"))
+    assert len(inner_packets(forwarder)) == 2
+    forwarder.receive_inner(down("172.16.1.11"), TUN)
     assert [peer for peer, _ in forwarder.take_wire()] == [second.record]
 
 
@@ -263,7 +263,7 @@ def test_replay(forwarder: Forwarder, client: Client) -> None:
     sealed = client.seal(client.l2tp(PPP + packet()))
     forwarder.receive_esp(sealed, client.path)
     forwarder.receive_esp(sealed, client.path)
-    assert forwarder.take_tun() == [packet()]
+    assert inner_packets(forwarder) == [packet()]
     assert forwarder.drops == {DropReason.REPLAYED: 1}
 
 
@@ -288,7 +288,7 @@ def test_malformed_ipv4(forwarder: Forwarder, client: Client, patch: dict[int, i
     for position, octet in patch.items():
         octets[position] = octet
     client.send_ip(forwarder, bytes(octets))
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert forwarder.drops == {Drop.MALFORMED: 1}
 
 
@@ -296,7 +296,7 @@ def test_malformed_ipv4(forwarder: Forwarder, client: Client, patch: dict[int, i
 def test_cut_datagrams(forwarder: Forwarder, client: Client, cut: int) -> None:
     datagram = udp(client.l2tp(PPP + packet()), client.port)[:cut]
     forwarder.receive_esp(client.to_server.seal(datagram), client.path)
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert sum(forwarder.drops.values()) == 1
 
 
@@ -312,14 +312,14 @@ def test_the_first_packet_of_an_sa_is_told_once(
     client.new_sas()
     client.send_ip(forwarder, packet())
     assert upcalls.used[1:] == [client.inbound.spi]
-    assert len(forwarder.take_tun()) == 4
+    assert len(inner_packets(forwarder)) == 4
 
 
 def test_an_old_sa_is_good_after_a_rekey(forwarder: Forwarder, client: Client) -> None:
     late = client.seal(client.l2tp(PPP + packet()))
     client.new_sas()
     forwarder.receive_esp(late, client.path)
-    assert forwarder.take_tun() == [packet()]
+    assert inner_packets(forwarder) == [packet()]
 
 
 def test_a_moved_path_is_told(forwarder: Forwarder, upcalls: Upcalls, client: Client) -> None:
@@ -332,7 +332,7 @@ def test_a_moved_path_is_told(forwarder: Forwarder, upcalls: Upcalls, client: Cl
     assert len(upcalls.moves) == 1, "a delayed packet does not move the peer back"
     client.send(forwarder, client.l2tp(PPP + packet()), Path(*moved))
     assert len(upcalls.moves) == 1, "an equal path is the same path"
-    assert len(forwarder.take_tun()) == 3
+    assert len(inner_packets(forwarder)) == 3
 
 
 def test_protocol_50_has_no_path_to_follow(
@@ -343,7 +343,7 @@ def test_protocol_50_has_no_path_to_follow(
     client.record.encapsulated = False
     client.send(forwarder, client.l2tp(PPP + packet()), raw)
     client.send(forwarder, client.l2tp(PPP + packet()), Path(*reversed(client.path)))
-    assert forwarder.take_tun() == [packet()] * 3
+    assert inner_packets(forwarder) == [packet()] * 3
     assert not upcalls.moves
 
 
@@ -351,7 +351,7 @@ def test_protocol_50_has_no_path_to_follow(
 
 
 def test_the_way_down(forwarder: Forwarder, client: Client) -> None:
-    forwarder.receive_inner(down())
+    forwarder.receive_inner(down(), TUN)
     (datagram,) = client.received(forwarder)
     parsed = UDP(datagram)
     assert (parsed.sport, parsed.dport, parsed.len, parsed.chksum) == (
@@ -370,8 +370,8 @@ def test_the_way_down(forwarder: Forwarder, client: Client) -> None:
 def test_sequence_numbers_where_the_peer_demands_them(forwarder: Forwarder, tables: Tables) -> None:
     client = Client(tables, sequencing=True)
     client.session.ns = 0xFFFF
-    forwarder.receive_inner(down())
-    forwarder.receive_inner(down())
+    forwarder.receive_inner(down(), TUN)
+    forwarder.receive_inner(down(), TUN)
     messages = [DataHeader.parse(Reader(udp[8:])) for udp in client.received(forwarder)]
     assert [header.ns for header, _ in messages] == [0xFFFF, 0]
     assert all(frame == PPP + down() for _, frame in messages)
@@ -380,7 +380,7 @@ def test_sequence_numbers_where_the_peer_demands_them(forwarder: Forwarder, tabl
 def test_packets_are_gathered_by_peer(forwarder: Forwarder, tables: Tables) -> None:
     first, second = Client(tables, "172.16.1.10"), Client(tables, "172.16.1.11")
     for address in ("172.16.1.10", "172.16.1.11", "172.16.1.10"):
-        forwarder.receive_inner(down(address))
+        forwarder.receive_inner(down(address), TUN)
     taken = forwarder.take_wire()
     assert [(peer, len(packets)) for peer, packets in taken] == [
         (first.record, 2),
@@ -394,10 +394,10 @@ def test_the_longest_route_wins(forwarder: Forwarder, tables: Tables) -> None:
     narrow = Client(tables, "172.16.1.11", routes=("10.1.1.0/24", "10.9.0.0/16"))
     host = Client(tables, "10.1.1.7")
     for address, client in (("10.1.1.8", narrow), ("10.1.1.7", host), ("10.2.0.1", wide)):
-        forwarder.receive_inner(down(address))
+        forwarder.receive_inner(down(address), TUN)
         assert [peer for peer, _ in forwarder.take_wire()] == [client.record]
     tables.remove_session(narrow.session)
-    forwarder.receive_inner(down("10.1.1.8"))
+    forwarder.receive_inner(down("10.1.1.8"), TUN)
     assert [peer for peer, _ in forwarder.take_wire()] == [wide.record]
 
 
@@ -407,21 +407,21 @@ def test_a_session_that_ends_does_not_take_its_successor_along(
     old, new = Client(tables, routes=("10.1.1.0/24",)), Client(tables, routes=("10.1.1.0/24",))
     tables.remove_session(old.session)
     for address in ("172.16.1.51", "10.1.1.9"):
-        forwarder.receive_inner(down(address))
+        forwarder.receive_inner(down(address), TUN)
     assert [(peer, len(packets)) for peer, packets in forwarder.take_wire()] == [(new.record, 2)]
     tables.remove_session(new.session)
     assert (tables.sessions, tables.addresses, tables.routes) == ({}, {}, {})
 
 
 def test_no_session_no_sa_no_number_left(forwarder: Forwarder, client: Client) -> None:
-    forwarder.receive_inner(down("172.16.1.99"))
+    forwarder.receive_inner(down("172.16.1.99"), TUN)
     outbound = client.record.outbound
     assert outbound is not None
     client.record.outbound = None
-    forwarder.receive_inner(down())
+    forwarder.receive_inner(down(), TUN)
     client.record.outbound = outbound
     outbound.sequence = 0xFFFFFFFF
-    forwarder.receive_inner(down())
+    forwarder.receive_inner(down(), TUN)
     assert forwarder.take_wire() == []
     assert client.session.packets_out == 0
     assert forwarder.drops == {Drop.NO_SESSION: 1, Drop.NO_SA: 1, Drop.SEQUENCE_EXHAUSTED: 1}
@@ -432,18 +432,18 @@ def test_no_session_no_sa_no_number_left(forwarder: Forwarder, client: Client) -
     [b"", b"\x45", bytes(40), bytes(IPv6(dst="ff02::2"))[:-1], b"\x60" + bytes(30), down()[:-1]],
 )
 def test_what_is_no_ip_packet(forwarder: Forwarder, client: Client, octets: bytes) -> None:
-    forwarder.receive_inner(octets)
+    forwarder.receive_inner(octets, TUN)
     assert forwarder.drops == {Drop.NOT_IP: 1}
 
 
 def test_too_big_with_df_is_answered_in_the_name_of_the_gateway(
     forwarder: Forwarder, client: Client
 ) -> None:
-    forwarder.receive_inner(down(size=1400 - 28, flags="DF"))
+    forwarder.receive_inner(down(size=1400 - 28, flags="DF"), TUN)
     assert len(client.received(forwarder)) == 1
-    forwarder.receive_inner(down(size=1401 - 28, flags="DF"))
+    forwarder.receive_inner(down(size=1401 - 28, flags="DF"), TUN)
     assert client.received(forwarder) == []
-    (answer,) = forwarder.take_tun()
+    (answer,) = inner_packets(forwarder)
     message = IP(bytes(answer))
     assert (message.src, message.dst) == (GATEWAY, "192.168.1.5")
     assert (message[ICMP].type, message[ICMP].code, message[ICMP].nexthopmtu) == (3, 4, 1400)
@@ -451,7 +451,7 @@ def test_too_big_with_df_is_answered_in_the_name_of_the_gateway(
 
 
 def test_too_big_without_df_is_fragmented(forwarder: Forwarder, client: Client) -> None:
-    forwarder.receive_inner(down(size=3000))
+    forwarder.receive_inner(down(size=3000), TUN)
     parts = [datagram[18:] for datagram in client.received(forwarder)]
     assert [len(part) for part in parts] == [1396, 1396, 276]
     (whole,) = defragment([IP(part) for part in parts])
@@ -470,8 +470,8 @@ def test_mss_is_clamped_in_both_directions(
         return bytes([0x45 + len(options) // 4]) + header[1:] + options + tcp
 
     client.send_ip(forwarder, syn("172.16.1.51", "192.168.1.5"))
-    forwarder.receive_inner(syn("192.168.1.5", "172.16.1.51"))
-    (up,) = forwarder.take_tun()
+    forwarder.receive_inner(syn("192.168.1.5", "172.16.1.51"), TUN)
+    (up,) = inner_packets(forwarder)
     (datagram,) = client.received(forwarder)
     for octets in (bytes(up), datagram[18:]):
         assert dict(IP(octets)[TCP].options)["MSS"] == 1360
@@ -480,7 +480,7 @@ def test_mss_is_clamped_in_both_directions(
 def test_ipv6_peers_get_a_udp_checksum(forwarder: Forwarder, tables: Tables) -> None:
     path = Path(Address("2001:db8::1", 4500), Address("2001:db8::77", 4500))
     client = Client(tables, path=path)
-    forwarder.receive_inner(down())
+    forwarder.receive_inner(down(), TUN)
     (datagram,) = client.received(forwarder)
     expected = IPv6(src="2001:db8::1", dst="2001:db8::77") / UDP(datagram)
     del expected[UDP].chksum
@@ -504,9 +504,9 @@ def test_any_octets_from_outside(octets: bytes, known: bool) -> None:
     forwarder, client = Forwarder(tables, upcalls), Client(tables)
     prefix = client.inbound.spi.to_bytes(4, "big") if known else b""
     forwarder.receive_esp(prefix + octets, client.path)
-    forwarder.receive_inner(octets)
+    forwarder.receive_inner(octets, TUN)
     assert sum(forwarder.drops.values()) == 2
-    assert (forwarder.take_tun(), forwarder.take_wire(), upcalls) == ([], [], Upcalls())
+    assert (inner_packets(forwarder), forwarder.take_wire(), upcalls) == ([], [], Upcalls())
 
 
 @given(
@@ -523,7 +523,7 @@ def test_any_octets_from_an_authenticated_peer(
     message = octets if flags is None else client.l2tp(header + octets, flags)
     for datagram in (udp(message, client.port, port), octets):
         forwarder.receive_esp(client.to_server.seal(datagram), client.path)
-    accounted = sum(forwarder.drops.values()) + len(forwarder.take_tun()) + len(upcalls.l2tp)
+    accounted = sum(forwarder.drops.values()) + len(inner_packets(forwarder)) + len(upcalls.l2tp)
     assert accounted == 2
 
 
@@ -545,7 +545,29 @@ def test_any_packet_from_and_to_inside(
     octets[6:8] = field.to_bytes(2, "big")
     octets[12:20] = client.session.address.to_bytes(4, "big") * 2
     client.send_ip(forwarder, bytes(octets))
-    assert len(forwarder.take_tun()) == 1
-    forwarder.receive_inner(bytes(octets))
+    assert len(inner_packets(forwarder)) == 1
+    forwarder.receive_inner(bytes(octets), TUN)
     assert all(len(datagram) - 18 <= mtu for datagram in client.received(forwarder))
     assert set(forwarder.drops) <= {Drop.TOO_BIG}
+
+
+def test_each_session_has_its_device(forwarder: Forwarder, tables: Tables) -> None:
+    one = Client(tables, "172.16.1.51", ("10.1.0.0/16",), interface="a")
+    other = Client(tables, "172.16.2.51", interface="b")
+    packets = [packet("172.16.1.51", size=n) for n in range(3)]
+    one.send_ip(forwarder, packets[0])
+    other.send_ip(forwarder, packet("172.16.2.51"))
+    one.send_ip(forwarder, packets[1])
+    one.send_ip(forwarder, packets[2])
+    assert dict(forwarder.take_tun()) == {"a": packets, "b": [packet("172.16.2.51")]}
+    assert forwarder.take_tun() == []
+    for address in ("172.16.1.51", "10.1.0.7"):
+        forwarder.receive_inner(down(address), "a")
+        assert one.received(forwarder)[0].endswith(down(address))
+        forwarder.receive_inner(down(address), "b")
+        forwarder.receive_inner(down(address, size=3000, flags="DF"), "b")
+    assert not forwarder.take_wire()
+    assert forwarder.take_tun() == []
+    assert forwarder.drops == {Drop.WRONG_INTERFACE: 4}
+    forwarder.receive_inner(down("172.16.2.51", size=3000, flags="DF"), "b")
+    assert [name for name, _ in forwarder.take_tun()] == ["b"], "where the packet came from"

@@ -22,7 +22,7 @@ from scapy.packet import Packet
 from l2gate import inner6
 from l2gate.forwarder import Drop, Forwarder
 from l2gate.records import Tables
-from tests.support.dataplane import MTU, Client, Upcalls
+from tests.support.dataplane import MTU, TUN, Client, Upcalls, inner_packets
 from tests.support.ipv6 import solicitation
 
 PREFIX = int(IPv6Address("2001:db8:1:7::")) >> 64
@@ -55,7 +55,7 @@ def send(client: Client, forwarder: Forwarder, octets: bytes, form: bytes = FORM
 @pytest.mark.parametrize("form", FORMS)
 def test_up(forwarder: Forwarder, client: Client, form: bytes) -> None:
     send(client, forwarder, packet(), form)
-    assert forwarder.take_tun() == [packet()]
+    assert inner_packets(forwarder) == [packet()]
     assert (client.session.packets_in, client.session.octets_in) == (1, 100)
     assert not forwarder.drops
 
@@ -75,17 +75,17 @@ def test_up_with_every_l2tp_header(
 ) -> None:
     for form in FORMS:
         client.send(forwarder, client.l2tp(form + packet(), flags, fields))
-    assert forwarder.take_tun() == [packet()] * 4
+    assert inner_packets(forwarder) == [packet()] * 4
 
 
 def test_what_pads_a_packet_is_cut_off(forwarder: Forwarder, client: Client) -> None:
     send(client, forwarder, packet() + bytes(20))
-    assert forwarder.take_tun() == [packet()]
+    assert inner_packets(forwarder) == [packet()]
 
 
 def test_down(forwarder: Forwarder, client: Client) -> None:
     down = packet(ELSEWHERE, OURS)
-    forwarder.receive_inner(down)
+    forwarder.receive_inner(down, TUN)
     (datagram,) = client.received(forwarder)
     assert datagram[-len(down) - 4 :] == FORMS[0] + down
     assert (client.session.packets_out, client.session.octets_out) == (1, 100)
@@ -96,12 +96,12 @@ def test_each_prefix_finds_its_own_session(
 ) -> None:
     other = Client(tables, "172.16.1.52")
     tables.add_prefix(other.session, PREFIX + 1, 1)
-    forwarder.receive_inner(packet(ELSEWHERE, "2001:db8:1:8::5"))
+    forwarder.receive_inner(packet(ELSEWHERE, "2001:db8:1:8::5"), TUN)
     assert len(other.received(forwarder)) == 1
-    forwarder.receive_inner(packet(ELSEWHERE, "2001:db8:1:9::5"))
+    forwarder.receive_inner(packet(ELSEWHERE, "2001:db8:1:9::5"), TUN)
     assert forwarder.drops == {Drop.NO_SESSION: 1}
     tables.remove_prefix(other.session)
-    forwarder.receive_inner(packet(ELSEWHERE, "2001:db8:1:8::5"))
+    forwarder.receive_inner(packet(ELSEWHERE, "2001:db8:1:8::5"), TUN)
     assert forwarder.drops == {Drop.NO_SESSION: 2}
     assert not forwarder.take_wire()
 
@@ -111,9 +111,9 @@ def test_a_session_without_ipv6_gets_none(
 ) -> None:
     plain = Client(tables)
     send(plain, forwarder, packet())
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert len(upcalls.l2tp) == 1, "its PPP link says that it does not know the protocol"
-    forwarder.receive_inner(packet(ELSEWHERE, OURS))
+    forwarder.receive_inner(packet(ELSEWHERE, OURS), TUN)
     assert forwarder.take_wire() == []
 
 
@@ -123,7 +123,7 @@ def test_a_removed_session_loses_its_prefix_and_a_newer_one_keeps_it(
     newer = Client(tables)
     tables.add_prefix(newer.session, PREFIX, 1)
     tables.remove_session(client.session)
-    forwarder.receive_inner(packet(ELSEWHERE, OURS))
+    forwarder.receive_inner(packet(ELSEWHERE, OURS), TUN)
     assert len(newer.received(forwarder)) == 1
     tables.remove_session(newer.session)
     assert tables.prefixes == {}
@@ -132,14 +132,14 @@ def test_a_removed_session_loses_its_prefix_and_a_newer_one_keeps_it(
 @pytest.mark.parametrize("source", ["2001:db8:1:8::1", "fe80::5", "::1", "::", GATEWAY, "ff02::1"])
 def test_a_foreign_source_is_dropped(forwarder: Forwarder, client: Client, source: str) -> None:
     send(client, forwarder, packet(source))
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert forwarder.drops == {Drop.SPOOFED: 1}
     assert client.session.spoofed == 1
 
 
 def test_what_would_come_straight_back_is_dropped(forwarder: Forwarder, client: Client) -> None:
     send(client, forwarder, packet(OURS, "2001:db8:1:7::99"))
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert forwarder.drops == {Drop.NOT_LEAVING: 1}
 
 
@@ -161,7 +161,7 @@ def test_what_is_for_the_link_goes_up(
     ((peer, port, message),) = upcalls.l2tp
     assert (peer, port) == (client.record, client.port)
     assert message.endswith(octets)
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_what_is_no_packet_from_the_peer(
     forwarder: Forwarder, client: Client, octets: bytes
 ) -> None:
     send(client, forwarder, octets)
-    assert forwarder.take_tun() == []
+    assert inner_packets(forwarder) == []
     assert sum(forwarder.drops.values()) <= 1
     assert Drop.SPOOFED not in forwarder.drops
 
@@ -188,26 +188,26 @@ def checked(octets: bytes) -> Packet:
 
 def test_the_mss_is_clamped_both_ways(forwarder: Forwarder, client: Client) -> None:
     send(client, forwarder, syn(OURS, ELSEWHERE, 1440))
-    (up,) = forwarder.take_tun()
+    (up,) = inner_packets(forwarder)
     assert dict(checked(bytes(up))[TCP].options)["MSS"] == MTU - 60
-    forwarder.receive_inner(syn(ELSEWHERE, OURS, 1441))
+    forwarder.receive_inner(syn(ELSEWHERE, OURS, 1441), TUN)
     (down,) = client.received(forwarder)
     assert dict(checked(down[down.index(b"\x60") :])[TCP].options)["MSS"] == MTU - 60
     send(client, forwarder, syn(OURS, ELSEWHERE, 1000))
-    assert forwarder.take_tun() == [syn(OURS, ELSEWHERE, 1000)]
+    assert inner_packets(forwarder) == [syn(OURS, ELSEWHERE, 1000)]
 
 
 def test_packet_too_big(forwarder: Forwarder, client: Client) -> None:
     large = packet(ELSEWHERE, OURS, MTU + 1)
-    forwarder.receive_inner(large)
+    forwarder.receive_inner(large, TUN)
     assert forwarder.take_wire() == []
-    (answer,) = forwarder.take_tun()
+    (answer,) = inner_packets(forwarder)
     told = checked(bytes(answer))
     assert (told.src, told.dst) == (GATEWAY, ELSEWHERE)
     assert told[ICMPv6PacketTooBig].mtu == MTU
     assert len(answer) == 1280
     assert bytes(answer)[48:] == large[: 1280 - 48]
-    forwarder.receive_inner(packet(ELSEWHERE, OURS, MTU))
+    forwarder.receive_inner(packet(ELSEWHERE, OURS, MTU), TUN)
     assert len(client.received(forwarder)) == 1
 
 
@@ -239,8 +239,8 @@ BIG = b"x" * 1400
 def test_who_is_told_of_too_big_packets(
     forwarder: Forwarder, client: Client, octets: bytes, answered: bool
 ) -> None:
-    forwarder.receive_inner(octets)
-    assert len(forwarder.take_tun()) == answered
+    forwarder.receive_inner(octets, TUN)
+    assert len(inner_packets(forwarder)) == answered
     assert forwarder.drops == {Drop.TOO_BIG: 1}
 
 
@@ -258,14 +258,28 @@ def test_any_octets_from_peer_and_kernel(octets: bytes, form: bytes) -> None:
     tables.add_prefix(client.session, PREFIX, 1)
     send(client, forwarder, octets, form)
     send(client, forwarder, packet()[:24] + octets, form)
-    forwarder.receive_inner(b"\x60" + octets)
-    assert all(bytes(passed)[8:16] == PREFIX.to_bytes(8, "big") for passed in forwarder.take_tun())
+    forwarder.receive_inner(b"\x60" + octets, TUN)
+    assert all(
+        bytes(passed)[8:16] == PREFIX.to_bytes(8, "big") for passed in inner_packets(forwarder)
+    )
 
 
 def test_ipv4_and_ipv6_share_a_sequence(forwarder: Forwarder, tables: Tables) -> None:
     client = Client(tables, sequencing=True)
     tables.add_prefix(client.session, PREFIX, 1)
-    forwarder.receive_inner(packet(ELSEWHERE, OURS))
-    forwarder.receive_inner(bytes(IP(src="192.0.2.1", dst="172.16.1.51") / UDP() / b"x"))
+    forwarder.receive_inner(packet(ELSEWHERE, OURS), TUN)
+    forwarder.receive_inner(bytes(IP(src="192.0.2.1", dst="172.16.1.51") / UDP() / b"x"), TUN)
     numbers = [datagram[14:16] for datagram in client.received(forwarder)]
     assert numbers == [b"\0\0", b"\0\1"]
+
+
+def test_each_session_has_its_device(forwarder: Forwarder, client: Client) -> None:
+    client.session.interface = "a"
+    send(client, forwarder, packet())
+    assert forwarder.take_tun() == [("a", [packet()])]
+    for size in (100, MTU):
+        forwarder.receive_inner(packet(ELSEWHERE, OURS, size), "b")
+    assert forwarder.take_wire() == forwarder.take_tun() == []
+    assert forwarder.drops == {Drop.WRONG_INTERFACE: 2}
+    forwarder.receive_inner(packet(ELSEWHERE, OURS, MTU + 1), "a")
+    assert [name for name, _ in forwarder.take_tun()] == ["a"], "where the packet came from"

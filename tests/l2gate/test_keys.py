@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from l2gate.configuration import Loaded, load
+from l2gate.configuration import Configuration, Loaded, load
 from l2gate.control import Request, Response
 from l2gate.gateway import Gateway
 from l2gate.history import Attempt
@@ -207,6 +207,9 @@ def test_a_reload_takes_keys_and_says_what_it_does_not_take(
     async def own_networks() -> list[IPv4Network]:
         return []
 
+    async def prepare(_: Configuration) -> None:
+        pass
+
     def nothing(*_: object) -> None:
         pass
 
@@ -214,7 +217,7 @@ def test_a_reload_takes_keys_and_says_what_it_does_not_take(
         return await reloader.reload()
 
     path = tmp_path / "l2gate.yaml"
-    reloader = Reloader(path, before, gateway, lambda: 0.0, own_networks, *[nothing] * 3)
+    reloader = Reloader(path, before, gateway, lambda: 0.0, own_networks, prepare, nothing, nothing)
     read(old="yet another: a long and random pre-shared key")
     changes = asyncio.run(reload())
     assert changes.credentials

@@ -39,8 +39,8 @@ def with_network(step: Step) -> None:
     """Run one step with the device up, in an event loop as the server does."""
 
     async def whole() -> None:
-        async with Network("l2gate0") as network:
-            await network.bring_up(1400, [GATEWAY, IPv4Address("172.16.9.1")])
+        async with Network() as network:
+            await network.bring_up("l2gate0", 1400, [GATEWAY, IPv4Address("172.16.9.1")])
             await step(network)
 
     asyncio.run(whole())
@@ -67,18 +67,18 @@ def test_the_device_comes_up(device: Tun) -> None:
 def test_routes_come_and_go_in_order(device: Tun) -> None:
     async def step(network: Network) -> None:
         branch = IPv4Network("10.1.1.0/24")
-        network.add_route(CLIENT, GATEWAY)
-        network.add_route(branch, GATEWAY)
+        network.add_route("l2gate0", CLIENT, GATEWAY)
+        network.add_route("l2gate0", branch, GATEWAY)
         await network.settle()
         routes = run("ip route show dev l2gate0")
         assert "172.16.1.51 proto static scope link src 172.16.1.1" in routes
         assert "10.1.1.0/24 proto static scope link src 172.16.1.1" in routes
         network.remove_route(CLIENT)
-        network.add_route(CLIENT, GATEWAY)
+        network.add_route("l2gate0", CLIENT, GATEWAY)
         network.remove_route(branch)
         network.remove_route(CLIENT)
-        network.add_route(CLIENT, GATEWAY)
-        network.add_route(CLIENT, IPv4Address("172.16.9.1"))
+        network.add_route("l2gate0", CLIENT, GATEWAY)
+        network.add_route("l2gate0", CLIENT, IPv4Address("172.16.9.1"))
         await network.settle()
         assert run("ip route show dev l2gate0").split() == (
             ["172.16.1.51", "proto", "static", "scope", "link", "src", "172.16.9.1"]
@@ -92,7 +92,7 @@ def test_a_network_that_is_routed_elsewhere_stays(
 ) -> None:
     async def step(network: Network) -> None:
         headquarters = IPv4Network("192.168.1.0/24")
-        network.add_route(headquarters, GATEWAY)
+        network.add_route("l2gate0", headquarters, GATEWAY)
         network.remove_route(headquarters)
         await network.settle()
         assert "192.168.1.0/24 dev inside" in run("ip route show")
@@ -104,19 +104,19 @@ def test_a_network_that_is_routed_elsewhere_stays(
 
 def test_a_change_that_fails_stops_nothing(device: Tun, caplog: pytest.LogCaptureFixture) -> None:
     async def step(network: Network) -> None:
-        network.add_route(CLIENT, IPv4Address("192.0.2.1"))  # no address of this machine
-        network.add_route(CLIENT, GATEWAY)
+        network.add_route("l2gate0", CLIENT, IPv4Address("192.0.2.1"))  # no address of this machine
+        network.add_route("l2gate0", CLIENT, GATEWAY)
         await network.settle()
         assert "172.16.1.51" in run("ip route show dev l2gate0")
 
     with caplog.at_level(logging.WARNING):
         with_network(step)
-    assert "a change of its routes failed" in caplog.text
+    assert "a change of addresses and routes failed" in caplog.text
 
 
 def test_nothing_is_left_when_the_device_is_gone(lan: Namespace) -> None:
     async def step(network: Network) -> None:
-        network.add_route(CLIENT, GATEWAY)
+        network.add_route("l2gate0", CLIENT, GATEWAY)
         await network.settle()
 
     with closing(Tun("l2gate0")):
@@ -128,7 +128,7 @@ def test_nothing_is_left_when_the_device_is_gone(lan: Namespace) -> None:
 def test_changes_under_way_are_finished_on_leaving(device: Tun) -> None:
     async def step(network: Network) -> None:
         for n in range(2, 52):
-            network.add_route(IPv4Network(f"172.16.1.{n}"), GATEWAY)
+            network.add_route("l2gate0", IPv4Network(f"172.16.1.{n}"), GATEWAY)
 
     with_network(step)
     assert len(run("ip route show dev l2gate0").splitlines()) == 50
@@ -140,20 +140,20 @@ def test_own_networks(device: Tun) -> None:
         assert IPv4Network("192.168.1.0/24") in everything
         assert IPv4Network("127.0.0.0/8") in everything
         assert IPv4Network("172.16.1.1/32") in everything
-        others = await own_networks(without="l2gate0")
+        others = await own_networks(without=["l2gate0"])
         assert sorted(set(everything) - set(others)) == [
             IPv4Network("172.16.1.1/32"),
             IPv4Network("172.16.9.1/32"),
         ]
 
     with_network(step)
-    assert IPv4Network("192.168.1.0/24") in asyncio.run(own_networks("no-such-device"))
+    assert IPv4Network("192.168.1.0/24") in asyncio.run(own_networks(["no-such-device"]))
 
 
 @pytest.mark.parametrize("rp_filter", [0, 1, 2])
 def test_our_icmp_errors_reach_the_lan(lan: Namespace, device: Tun, rp_filter: int) -> None:
     async def step(network: Network) -> None:
-        network.add_route(CLIENT, GATEWAY)
+        network.add_route("l2gate0", CLIENT, GATEWAY)
         await network.settle()
         with lan, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER: always DF
@@ -175,8 +175,8 @@ def test_our_icmp_errors_reach_the_lan(lan: Namespace, device: Tun, rp_filter: i
 
 def test_clients_reach_each_other_without_redirects(device: Tun) -> None:
     async def step(network: Network) -> None:
-        network.add_route(CLIENT, GATEWAY)
-        network.add_route(IPv4Network("172.16.1.52"), GATEWAY)
+        network.add_route("l2gate0", CLIENT, GATEWAY)
+        network.add_route("l2gate0", IPv4Network("172.16.1.52"), GATEWAY)
         await network.settle()
         packet = IP(src="172.16.1.51", dst="172.16.1.52", ttl=64) / UDP(sport=7, dport=9)
         device.send([bytes(packet)] * 3)
@@ -191,7 +191,7 @@ def test_clients_reach_each_other_without_redirects(device: Tun) -> None:
 
 def test_errors_of_the_kernel_come_from_the_gateway(device: Tun) -> None:
     async def step(network: Network) -> None:
-        network.add_route(CLIENT, GATEWAY)
+        network.add_route("l2gate0", CLIENT, GATEWAY)
         await network.settle()
         device.send([bytes(IP(src="172.16.1.51", dst="192.168.1.5", ttl=1) / UDP(dport=9))])
         error = IP(next_packet(device))
@@ -205,7 +205,7 @@ def test_proxy_arp(lan: Namespace, device: Tun) -> None:
     client = IPv4Network("192.168.1.77")
 
     async def step(network: Network) -> None:
-        network.add_route(client, GATEWAY, proxy_arp=True)
+        network.add_route("l2gate0", client, GATEWAY, proxy_arp=True)
         await network.settle()
         assert "192.168.1.77 dev inside proxy" in run("ip neigh show proxy")
         with lan, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -214,7 +214,7 @@ def test_proxy_arp(lan: Namespace, device: Tun) -> None:
         network.remove_route(client)
         await network.settle()
         assert run("ip neigh show proxy") == ""
-        network.add_route(client, GATEWAY, proxy_arp=True)
+        network.add_route("l2gate0", client, GATEWAY, proxy_arp=True)
 
     run("sysctl -w net.ipv4.neigh.inside.proxy_delay=0")
     with_network(step)
@@ -223,7 +223,7 @@ def test_proxy_arp(lan: Namespace, device: Tun) -> None:
 
 def test_proxy_arp_for_an_address_of_nowhere(device: Tun, caplog: pytest.LogCaptureFixture) -> None:
     async def step(network: Network) -> None:
-        network.add_route(CLIENT, GATEWAY, proxy_arp=True)
+        network.add_route("l2gate0", CLIENT, GATEWAY, proxy_arp=True)
 
     with caplog.at_level(logging.WARNING):
         with_network(step)
@@ -237,8 +237,8 @@ def test_a_device_that_is_not_there(lan: Namespace) -> None:
 
 def test_sysctls_that_cannot_be_written(device: Tun, tmp_path: Path) -> None:
     async def bring_up() -> None:
-        async with Network("l2gate0", Sysctls(tmp_path)) as network:
-            await network.bring_up(1400, [GATEWAY])
+        async with Network(Sysctls(tmp_path)) as network:
+            await network.bring_up("l2gate0", 1400, [GATEWAY])
 
     with pytest.raises(NetworkError, match="docker run --sysctl"):
         asyncio.run(bring_up())
@@ -246,8 +246,8 @@ def test_sysctls_that_cannot_be_written(device: Tun, tmp_path: Path) -> None:
 
 def test_an_mtu_that_no_device_takes(device: Tun) -> None:
     async def bring_up() -> None:
-        async with Network("l2gate0") as network:
-            await network.bring_up(17, [GATEWAY])
+        async with Network() as network:
+            await network.bring_up("l2gate0", 17, [GATEWAY])
 
     with pytest.raises(NetworkError, match="l2gate0 cannot be set up"):
         asyncio.run(bring_up())
@@ -255,7 +255,7 @@ def test_an_mtu_that_no_device_takes(device: Tun) -> None:
 
 def test_more_gateways_later(device: Tun) -> None:
     async def step(network: Network) -> None:
-        await network.bring_up(1400, [GATEWAY, GATEWAY, IPv4Address("172.16.8.1")])
+        await network.bring_up("l2gate0", 1400, [GATEWAY, GATEWAY, IPv4Address("172.16.8.1")])
         assert run("ip addr show l2gate0").count("inet ") == 3
 
     with_network(step)
@@ -265,9 +265,9 @@ def test_gateways_and_pools_follow_the_configuration(device: Tun) -> None:
     first, second = IPv4Network("172.16.1.0/25"), IPv4Network("172.16.1.51/32")
 
     async def step(network: Network) -> None:
-        network.set_gateways([IPv4Address("172.16.7.1")])
-        network.set_pools([first, second])
-        network.add_route(CLIENT, IPv4Address("172.16.7.1"))
+        network.set_gateways({"l2gate0": [IPv4Address("172.16.7.1")]})
+        network.set_pools({"l2gate0": [first, second]})
+        network.add_route("l2gate0", CLIENT, IPv4Address("172.16.7.1"))
         await network.settle()
         assert "inet 172.16.7.1/32" in run("ip addr show l2gate0")
         assert run("ip addr show l2gate0").count("inet ") == 1
@@ -277,7 +277,10 @@ def test_gateways_and_pools_follow_the_configuration(device: Tun) -> None:
         routes = run("ip route show dev l2gate0")
         assert "172.16.1.51" in routes, "the pool's route stays behind that of a client"
         assert "172.16.1.0/25" in routes
-        network.set_pools([])
+        network.set_gateways({"l2gate0": [IPv4Address("172.16.6.1")]})
+        await network.settle()
+        assert run("ip route show dev l2gate0") == routes, "pools do not go with another's address"
+        network.set_pools({"l2gate0": []})
         await network.settle()
         assert "172.16.1" not in run("ip route show dev l2gate0")
 

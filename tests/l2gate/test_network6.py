@@ -42,10 +42,10 @@ def with_network(step: Step) -> None:
     """Run one step with the device up, the pool and one client routed to it."""
 
     async def whole() -> None:
-        async with Network("l2gate0") as network:
-            await network.bring_up(1400, [GATEWAY4, GATEWAY])
-            network.set_pools([POOL])
-            network.add_route(PREFIX, GATEWAY)
+        async with Network() as network:
+            await network.bring_up("l2gate0", 1400, [GATEWAY4, GATEWAY])
+            network.set_pools({"l2gate0": [POOL]})
+            network.add_route("l2gate0", PREFIX, GATEWAY)
             await network.settle()
             await step(network)
 
@@ -99,8 +99,8 @@ def test_a_machine_that_forwards_already_keeps_its_settings(device: Tun) -> None
 
 def test_without_ipv6_the_device_has_none(device: Tun) -> None:
     async def bring_up() -> None:
-        async with Network("l2gate0") as network:
-            await network.bring_up(1400, [GATEWAY4])
+        async with Network() as network:
+            await network.bring_up("l2gate0", 1400, [GATEWAY4])
             assert sysctl("l2gate0.disable_ipv6") == "1"
             assert sysctl("all.forwarding") == "0"
 
@@ -112,9 +112,9 @@ def test_routes_come_and_go(device: Tun) -> None:
         routes = run("ip -6 route show dev l2gate0")
         assert f"{PREFIX} proto static src {GATEWAY}" in routes
         assert str(POOL) in routes
-        network.add_route(PREFIX, GATEWAY)
+        network.add_route("l2gate0", PREFIX, GATEWAY)
         network.remove_route(PREFIX)
-        network.set_pools([])
+        network.set_pools({"l2gate0": []})
         await network.settle()
         routes = run("ip -6 route show dev l2gate0")
         assert str(PREFIX) not in routes
@@ -125,7 +125,7 @@ def test_routes_come_and_go(device: Tun) -> None:
 
 def test_gateways_follow_the_configuration(device: Tun) -> None:
     async def step(network: Network) -> None:
-        network.set_gateways([GATEWAY4, IPv6Address("2001:db8:2::1")])
+        network.set_gateways({"l2gate0": [GATEWAY4, IPv6Address("2001:db8:2::1")]})
         await network.settle()
         shown = run("ip -6 addr show l2gate0")
         assert "2001:db8:2::1/128" in shown
@@ -136,10 +136,10 @@ def test_gateways_follow_the_configuration(device: Tun) -> None:
 
 def test_a_reload_may_bring_ipv6(device: Tun) -> None:
     async def whole() -> None:
-        async with Network("l2gate0") as network:
-            await network.bring_up(1400, [GATEWAY4])
-            network.set_gateways([GATEWAY4, GATEWAY])
-            network.add_route(PREFIX, GATEWAY)
+        async with Network() as network:
+            await network.bring_up("l2gate0", 1400, [GATEWAY4])
+            network.set_gateways({"l2gate0": [GATEWAY4, GATEWAY]})
+            network.add_route("l2gate0", PREFIX, GATEWAY)
             await network.settle()
             assert str(PREFIX) in run("ip -6 route show dev l2gate0")
             assert "fe80" not in run("ip -6 addr show l2gate0")
@@ -186,7 +186,7 @@ def test_our_packet_too_big_reaches_the_lan(lan: Namespace, device: Tun) -> None
 
 def test_clients_reach_each_other_without_redirects(device: Tun) -> None:
     async def step(network: Network) -> None:
-        network.add_route(OTHER, GATEWAY)
+        network.add_route("l2gate0", OTHER, GATEWAY)
         await network.settle()
         for _ in range(3):
             packet = IPv6(src=CLIENT, dst="2001:db8:1:2::9", hlim=64) / UDP(sport=7, dport=9)
@@ -215,8 +215,8 @@ def test_sysctls_that_cannot_be_written(device: Tun, tmp_path: Path) -> None:
     (settings / "ip_forward").write_text("1")
 
     async def bring_up() -> None:
-        async with Network("l2gate0", Sysctls(tmp_path)) as network:
-            await network.bring_up(1400, [GATEWAY4, GATEWAY])
+        async with Network(Sysctls(tmp_path)) as network:
+            await network.bring_up("l2gate0", 1400, [GATEWAY4, GATEWAY])
 
     with pytest.raises(NetworkError, match=r"IPv6 forwarding .* take pool6 out"):
         asyncio.run(bring_up())

@@ -48,7 +48,7 @@ STATUS = Status(
     peers=2,
     sessions=1,
     max_sessions=4096,
-    pools=(PoolRow("sales", 99, 1), PoolRow("default", 253, 0)),
+    pools=(PoolRow("sales", 99, 1, "lns-sales"), PoolRow("default", 253, 0, "l2gate0")),
     drops={"replayed": 3, "spoofed": 0},
 )
 
@@ -179,9 +179,9 @@ def test_the_status_for_people() -> None:
         "vpn.example.com: l2gate 1.2, running since <1700000000>",
         "1 of at most 4096 sessions, 2 peers",
         "",
-        "POOL     USED  SIZE",
-        "sales       1    99",
-        "default     0   253",
+        "POOL     INTERFACE  USED  SIZE",
+        "sales    lns-sales     1    99",
+        "default  l2gate0       0   253",
         "",
         "DROPPED PACKETS  COUNT",
         "replayed             3",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -45,7 +45,8 @@ def change(
         server = Server(path, configuration)
         before()
         server._loop = asyncio.get_running_loop()
-        server._network = server._tun = server._sockets = Mock(__iter__=lambda self: iter(()))
+        server._sockets = Mock(__iter__=lambda self: iter(()))
+        server._devices = Mock(add=AsyncMock(), follow=AsyncMock())
         server._captures = Mock(busy=False)
         gateway = server._gateway
         server._reloader = Reloader(

@@ -72,7 +72,7 @@ def assert_passes_ipv6(lab: Lab, client: ClientHost) -> None:
     address = address_of(client)
     there, back = echo(address, INSIDE), echo(INSIDE, address)
     client.send_ipv6(there)
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert lab.server.inner[-1] == there
     assert client.inner[-1] == back
@@ -84,7 +84,10 @@ def test_a_client_forms_its_address_and_passes_traffic() -> None:
     assert IPv6Address(address_of(client)) in IPv6Network("2001:db8:1:1::/64")
     assert_passes_ipv6(lab, client)
     assert_passes_traffic(lab, client)
-    assert RouteAdded(IPv6Network("2001:db8:1:1::/64"), GATEWAY, "default") in lab.server.events
+    assert (
+        RouteAdded(IPv6Network("2001:db8:1:1::/64"), GATEWAY, "default", "l2gate0")
+        in lab.server.events
+    )
     assert lab.server.noted("IPv6 open, prefix 2001:db8:1:1::/64")
 
 
@@ -126,7 +129,7 @@ def test_a_client_without_ipv6_gets_none(ipv6: bool) -> None:
     lab = Lab() if ipv6 else new_lab()
     client = logged_in(lab, ipv6=ipv6)
     assert client.inner == []
-    lab.server.gateway.receive_inner(echo(INSIDE, "2001:db8:1:1::5"))
+    lab.server.receive_inner(echo(INSIDE, "2001:db8:1:1::5"))
     client.send_ipv6(echo("2001:db8:1:1::5", INSIDE))
     lab.run(1)
     assert client.inner == []

@@ -87,7 +87,7 @@ def test_either_direction_is_traffic() -> None:
     for _ in range(3):
         lab.run(500)
         clients[0].send(ping(str(clients[0].address), there[0]))
-        lab.server.gateway.receive_inner(ping(there[1], str(clients[1].address)))
+        lab.server.receive_inner(ping(there[1], str(clients[1].address)))
     assert [c.state for c in clients] == [ClientState.UP, ClientState.UP, ClientState.CLOSED]
 
 
@@ -176,7 +176,7 @@ def offer(lab: Lab, client: ClientHost, octets: int) -> tuple[int, int]:
     before, client_before = len(lab.server.inner), len(client.inner)
     for _ in range(octets // 1000):
         client.send(up)
-        lab.server.gateway.receive_inner(down)
+        lab.server.receive_inner(down)
     lab.run(0.1)
     return len(lab.server.inner) - before, len(client.inner) - client_before
 
@@ -230,7 +230,7 @@ def test_a_department_has_an_mtu_of_its_own() -> None:
         one.inner.clear()
         payload = bytes(1200)
         packet = IP(src=INNER_SERVER, dst=str(one.address), flags=0) / UDP(dport=9) / payload
-        lab.server.gateway.receive_inner(bytes(packet))
+        lab.server.receive_inner(bytes(packet))
         lab.run(1)
         assert len(one.inner) == parts
 
@@ -254,10 +254,10 @@ def branch_lab() -> Lab:
 def test_a_network_behind_a_user_is_reached_through_its_session() -> None:
     lab = branch_lab()
     client, other = logged_in(lab), logged_in(lab, "198.51.100.8", "u2")
-    assert RouteAdded(BRANCH, IPv4Address("172.16.9.1"), "default") in lab.server.events
+    assert RouteAdded(BRANCH, IPv4Address("172.16.9.1"), "default", "l2gate0") in lab.server.events
     there, back = ping("10.9.0.7", INNER_SERVER), ping(INNER_SERVER, "10.9.0.7")
     client.send(there)
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert lab.server.inner[-1] == there
     assert client.inner[-1] == back
@@ -270,7 +270,7 @@ def test_a_network_behind_a_user_is_reached_through_its_session() -> None:
     client.hang_up(lab.simulation.now)
     lab.run(5)
     assert RouteRemoved(BRANCH, "default") in lab.server.events
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     assert lab.server.gateway.forwarder.drops[Drop.NO_SESSION] == 1
 
 
@@ -285,7 +285,7 @@ def test_a_router_has_one_session_and_takes_its_network_along() -> None:
     again = logged_in(lab, "198.51.100.9")
     lab.run(5)
     back = ping(INNER_SERVER, "10.9.0.7")
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert again.inner[-1] == back
     routes = [e for e in lab.server.events if getattr(e, "network", None) == BRANCH]
@@ -303,7 +303,7 @@ def test_other_networks_at_a_reload_end_the_session() -> None:
     assert client.state is ClientState.CLOSED
     assert lab.server.noted("the networks behind the user were changed")
     logged_in(lab)
-    assert RouteAdded(other, IPv4Address("172.16.9.1"), "default") in lab.server.events
+    assert RouteAdded(other, IPv4Address("172.16.9.1"), "default", "l2gate0") in lab.server.events
 
 
 def test_the_server_answers_arp_for_clients_where_it_is_to() -> None:

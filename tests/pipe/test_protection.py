@@ -101,11 +101,11 @@ def test_a_client_whose_nat_forgot_it_is_followed_after_an_authenticated_packet(
     nat.forget()
     there = bytes(IP(src=str(client.address), dst="192.168.1.10") / ICMP())
     back = bytes(IP(src="192.168.1.10", dst=str(client.address)) / ICMP(type=0))
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert client.inner == [], "the old mapping is gone"
     client.send(there)
     lab.run(1)
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert client.inner == [back]

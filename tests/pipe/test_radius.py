@@ -378,7 +378,7 @@ def test_a_network_of_an_accept_is_reached_through_the_session() -> None:
     assert added[1:] == [IPv4Network("10.9.0.0/24"), IPv4Network("10.9.7.0/24")]
     there, back = ping("10.9.7.7", INNER_SERVER), ping(INNER_SERVER, "10.9.7.7")
     client.send(there)
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert (lab.server.inner[-1], client.inner[-1]) == (there, back)
 
@@ -444,7 +444,7 @@ def test_a_router_that_comes_back_takes_its_network_along() -> None:
     second = log_in(lab)
     assert second.state is ClientState.UP, second.why
     back = ping(INNER_SERVER, "10.9.0.7")
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert second.inner[-1] == back
 

@@ -91,7 +91,7 @@ def test_a_user_that_radius_knows_gets_in_by_every_method(method: Method, lab: R
     assert_passes_traffic(lab, client)
     there, back = ping("10.9.0.7", INNER_SERVER), ping(INNER_SERVER, "10.9.0.7")
     client.send(there)
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert (lab.server.inner[-1], client.inner[-1]) == (there, back)
 

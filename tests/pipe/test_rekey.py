@@ -66,7 +66,7 @@ class Session:
 
     def ping(self) -> None:
         self.client.send(self._there)
-        self.lab.server.gateway.receive_inner(self._back)
+        self.lab.server.receive_inner(self._back)
 
     def peer_of(self, host: ClientHost | None = None) -> Peer:
         """Return the one IPsec peer of the client, or of the server."""

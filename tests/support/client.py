@@ -27,6 +27,7 @@ from l2tp.lac import Lac
 from ppp import events as ppp
 from ppp.config import Credentials, LinkConfig
 from ppp.link import Link
+from tests.support.dataplane import TUN, inner_packets
 from tests.support.simulation import ESP_PORT, Wire
 from wire import Entropy
 
@@ -74,6 +75,10 @@ class ServerHost:
             self.gateway.receive_udp(packet.data, path, now)
         self.gateway.settle(now)
 
+    def receive_inner(self, packet: bytes, interface: str = TUN) -> None:
+        """Take a packet from a TUN device."""
+        self.gateway.receive_inner(packet, interface)
+
     def handle_timeout(self, now: float) -> None:
         self.gateway.handle_timeout(now)
 
@@ -86,7 +91,7 @@ class ServerHost:
             if isinstance(event, Noted):
                 self.log.append(event)
             self.finished |= isinstance(event, ShutdownFinished)
-        self.inner += [bytes(packet) for packet in self.gateway.forwarder.take_tun()]
+        self.inner += map(bytes, inner_packets(self.gateway.forwarder))
         packets = [
             Wire(datagram.path.local, datagram.path.peer, datagram.data)
             for datagram in self.gateway.ike_datagrams()
@@ -157,7 +162,7 @@ class ClientHost:
         self._settle(now)
 
     def send(self, packet: bytes) -> None:
-        self.forwarder.receive_inner(packet)
+        self.forwarder.receive_inner(packet, TUN)
 
     def send_ipv6(self, packet: bytes) -> None:
         """Send an IPv6 packet, whether the server wants it or not."""
@@ -200,7 +205,7 @@ class ClientHost:
         ]
         for peer, sealed in self.forwarder.take_wire():
             packets += [esp_wire(peer, packet) for packet in sealed]
-        self.inner += [bytes(packet) for packet in self.forwarder.take_tun()]
+        self.inner += map(bytes, inner_packets(self.forwarder))
         return packets
 
     # Upcalls of the forwarder
@@ -318,6 +323,7 @@ class ClientHost:
                 address=0,
                 gateway=0,
                 mtu=event.mtu,
+                interface=TUN,
                 routes=EVERYWHERE,
             )
         )

@@ -10,10 +10,12 @@ from ipsec.esp import InboundSa, OutboundSa
 from ipsec.path import Address, Path
 from l2gate.forwarder import Forwarder
 from l2gate.records import PeerRecord, SaRecord, SessionRecord, Tables
+from wire.types import Octets
 
 AES_SHA1 = EspAlgorithms(EspTransform.AES_CBC, 256, AuthenticationAlgorithm.HMAC_SHA1)
 GATEWAY = "172.16.1.1"
 MTU = 1400
+TUN = "l2gate0"
 SERVER = "203.0.113.1"
 
 _numbers = count(1)
@@ -42,6 +44,11 @@ def udp(payload: bytes, source: int = 50000, destination: int = 1701) -> bytes:
     return ports + (8 + len(payload)).to_bytes(2, "big") + b"\xbe\xef" + payload
 
 
+def inner_packets(forwarder: Forwarder) -> list[Octets]:
+    """Take what the forwarder has for the TUN devices, whichever they are."""
+    return [packet for _, packets in forwarder.take_tun() for packet in packets]
+
+
 class Client:
     """The far end of one peer with one session; `to_server` seals, `to_client` opens."""
 
@@ -55,6 +62,7 @@ class Client:
         algorithms: EspAlgorithms = AES_SHA1,
         mtu: int = MTU,
         sequencing: bool = False,
+        interface: str = TUN,
     ) -> None:
         number = next(_numbers)
         self.tables = tables
@@ -75,6 +83,7 @@ class Client:
             address=int(IPv4Address(address)),
             gateway=int(IPv4Address(GATEWAY)),
             mtu=mtu,
+            interface=interface,
             routes=tuple(IPv4Network(route) for route in routes),
             sequencing=sequencing,
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from l2gate.configuration import load
+from l2gate.configuration import Configuration, load
 from l2gate.configuration.model import StateSettings
 from l2gate.control import ControlServer
 from l2gate.keeper import Keeper, open_database
@@ -66,6 +66,9 @@ class ServedLab(Lab):
         async def own_networks() -> list[object]:
             return []
 
+        async def prepare(_: Configuration) -> None:
+            pass
+
         async def run() -> Result:
             self.reloader = Reloader(
                 self.path,
@@ -73,7 +76,7 @@ class ServedLab(Lab):
                 self.gateway,
                 self.now,
                 own_networks,  # type: ignore[arg-type]
-                lambda _: None,
+                prepare,
                 lambda: None,
                 lambda _: None,
             )

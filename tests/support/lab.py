@@ -171,7 +171,7 @@ def assert_passes_traffic(lab: Lab, client: ClientHost | NativeClient, number: i
     there = ping(str(client.address), INNER_SERVER, number)
     back = ping(INNER_SERVER, str(client.address), number)
     client.send(there)
-    lab.server.gateway.receive_inner(back)
+    lab.server.receive_inner(back)
     lab.run(1)
     assert lab.server.inner[-1] == there
     assert client.inner[-1] == back

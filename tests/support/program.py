@@ -32,31 +32,48 @@ users: [{{name: {user}, password: {password}}}]
 
 
 class Dialler:
-    """A client that dials the server on loopback; close it in the end."""
+    """A client that dials the server on loopback from an address there; close it in the end."""
 
-    def __init__(self, user: str = USER, password: str = PASSWORD, psk: str = PSK) -> None:
-        self._sockets = Sockets([CLIENT])
-        credentials = Credentials(user, password)
-        self.host = ClientHost(CLIENT, SERVER, psk.encode(), credentials, os.urandom)
+    def __init__(
+        self,
+        user: str = USER,
+        password: str = PASSWORD,
+        psk: str = PSK,
+        address: str = CLIENT,
+        ipv6: bool = False,
+    ) -> None:
+        self._sockets = Sockets([address])
+        login = Credentials(user, password)
+        self.host = ClientHost(address, SERVER, psk.encode(), login, os.urandom, user, ipv6)
 
     def close(self) -> None:
         self._sockets.close()
 
     def run(self, until: Callable[[], bool]) -> None:
         """Exchange packets until something holds."""
-        end = time.monotonic() + PATIENCE
-        while not until():
-            now = time.monotonic()
-            assert now < end, self.host.why or self.host.state
-            for packet in self.host.packets_to_send():
-                self._sockets.send([packet.data], WirePath(packet.source, packet.destination))
-            due = self.host.next_timeout()
-            wait = max(0.0, min(0.2, (due or end) - now))
-            for bound in select.select(list(self._sockets), [], [], wait)[0]:
-                for data, way in bound.receive():
-                    self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
-            if due is not None and due <= time.monotonic():
-                self.host.handle_timeout(time.monotonic())
+        run_together([self], until)
+
+    def exchange(self, patience: float) -> None:
+        """Send what is to be sent, and take what comes, if it does in so many seconds."""
+        for packet in self.host.packets_to_send():
+            self._sockets.send([packet.data], WirePath(packet.source, packet.destination))
+        due = self.host.next_timeout()
+        wait = patience if due is None else max(0.0, min(patience, due - time.monotonic()))
+        for bound in select.select(list(self._sockets), [], [], wait)[0]:
+            for data, way in bound.receive():
+                self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
+        if due is not None and due <= time.monotonic():
+            self.host.handle_timeout(time.monotonic())
+
+
+def run_together(clients: Sequence[Dialler], until: Callable[[], bool]) -> None:
+    """Let clients exchange packets until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not until():
+        states = [client.host.why or client.host.state for client in clients]
+        assert time.monotonic() < end, states
+        for client in clients:
+            client.exchange(0.2 / len(clients) ** 2)
 
 
 def configure(directory: Path, more: str = "", sections: str = "") -> Path:

@@ -63,7 +63,7 @@ class Crowd:
             for client in talkers:
                 client.send(bytes(IP(src=str(client.address), dst=INNER_SERVER) / ICMP()))
                 back = IP(src=INNER_SERVER, dst=str(client.address)) / ICMP(type=0)
-                self.lab.server.gateway.receive_inner(bytes(back))
+                self.lab.server.receive_inner(bytes(back))
             self.lab.run(1)
         came = Counter(packet[12:16] for packet in self.lab.server.inner)
         for client in talkers:

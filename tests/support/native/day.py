@@ -106,7 +106,7 @@ class Day:
     def ping(self) -> None:
         if self.client.state is ClientState.UP:
             self.client.send(self._there)
-            self.lab.server.gateway.receive_inner(self._back)
+            self.lab.server.receive_inner(self._back)
             self.sent_up += 1
             self.sent_down += 1
 
