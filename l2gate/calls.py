@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from aaa import Department, Lease, Policy
 from aaa.radius.access import Authorization
+from aaa.radius.accounting import NO_TRAFFIC, Traffic
 from aaa.radius.constants import AcctTerminateCause
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
@@ -15,7 +16,11 @@ from l2tp.constants import CallResult
 from l2tp.events import SessionOpened
 from ppp.events import NetworkOpened
 from ppp.link import Link
+from ppp.router import MINIMUM_MTU
 from wire import LocalError
+
+IPV6_EXCESS = 20
+"""Octets that an outer IPv6 header is longer than one of IPv4."""
 
 LOOKS = 8
 """How often in its idle time-out a session is looked at: so late may it end, in parts of that."""
@@ -43,8 +48,10 @@ class Call:
     come when that was last looked at. `accepted` is when the login was, `quiet_since` when packets
     of the user's were last found to have flown, of which there were `traffic` then.
 
-    For RADIUS, `accounting_id` is unique for ever, `authorization` is what a server granted, if it
-    was one that let the user in, and `cause` says how the call ends.
+    `accounting_id` is that of the session in the log of events, history and RADIUS, unique for
+    ever. A call has another session each time that somebody else logs in on it: `owner` is whose
+    it is, and `before` what the call has carried for others. `authorization` is what a RADIUS
+    server granted, if it was one that let the user in, and `cause` says how the call ends.
     """
 
     opened: SessionOpened
@@ -76,6 +83,8 @@ class Call:
     result: CallResult = CallResult.LOSS_OF_CARRIER
     authorization: Authorization | None = None
     cause: AcctTerminateCause | None = None
+    owner: str = ""
+    before: Traffic = NO_TRAFFIC
 
     @property
     def session(self) -> int:
@@ -99,6 +108,27 @@ class Call:
         if traffic != self.traffic:
             self.traffic, self.quiet_since = traffic, now
         return now - self.quiet_since
+
+    def carried(self) -> Traffic:
+        """Return what the session has carried."""
+        record, before = self.record, self.before
+        if record is None:
+            return NO_TRAFFIC
+        return Traffic(
+            record.octets_in - before.octets_in,
+            record.octets_out - before.octets_out,
+            record.packets_in - before.packets_in,
+            record.packets_out - before.packets_out,
+        )
+
+    def next_session(self, accounting_id: str) -> None:
+        """Let the session be over, and another one begin, which is nobody's yet."""
+        record = self.record
+        if record is not None:
+            self.before = Traffic(
+                record.octets_in, record.octets_out, record.packets_in, record.packets_out
+            )
+        self.accounting_id, self.owner, self.user = accounting_id, "", ""
 
     def next_ns(self) -> int | None:
         """Return and use up a sequence number, or None if the peer demanded none."""
@@ -155,3 +185,13 @@ def ends_of(call: Call, policy: Policy, now: float) -> list[End]:
         why = f"no traffic for {policy.idle_timeout:.0f} s"
         ends.append(End(next_look, why, AcctTerminateCause.IDLE_TIMEOUT))
     return ends
+
+
+def within(peer: Peer, size: int) -> int:
+    """Return how large packets may be that are to leave as much room beneath IPv6 as IPv4.
+
+    But IPv6 must be possible inside, if it is possible at all.
+    """
+    if ":" not in peer.record.path.peer.host:
+        return size
+    return max(size - IPV6_EXCESS, min(size, MINIMUM_MTU))

@@ -27,7 +27,7 @@ from aaa.radius.client import Answered, Client, ClientConfig, Datagram, Event, S
 from aaa.radius.constants import AttributeType, Code
 from aaa.radius.packet import MAX_VALUE_LENGTH, Attribute
 from aaa.remote import Answer, Denied, Granted, Malformed, Silent
-from l2gate.accounting import Accounting
+from l2gate.accounting import Accounting, Reports
 from l2gate.configuration.model import RadiusSettings
 from ppp.proofs import ChapMd5Proof, MsChapV2Proof, PapProof
 from wire import DecodeError, Entropy
@@ -54,8 +54,12 @@ class Radius:
         entropy: Entropy,
         wall: Callable[[], float],
         tell: Callable[[str, str], None],
+        reports: Reports | None = None,
     ) -> None:
-        """`wall` is the clock of people, `tell` gets what is worth a line, and what to do."""
+        """`wall` is the clock of people, `tell` gets what is worth a line, and what to do.
+
+        `reports` are those that wait, where they are kept elsewhere than in memory.
+        """
         settings = settings or NOBODY
         self._nas = Nas(settings.nas_identifier)
         self._servers = settings.servers
@@ -71,6 +75,7 @@ class Radius:
             entropy,
             wall,
             tell,
+            reports,
         )
 
     def ask(self, asked: RadiusAsked, port: Port, now: float) -> None:

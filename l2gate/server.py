@@ -153,12 +153,13 @@ class Server:
             )
             self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
-            async with self._keeper or nullcontext():
-                await control.start()
-                try:
+            await control.start()
+            try:
+                # Once the keeper is there it may want to send something.
+                async with self._keeper or nullcontext():
                     await self._serve_with_radius()
-                finally:
-                    await control.close()
+            finally:
+                await control.close()
         _log.info("server: stopped")
 
     async def _serve_with_radius(self) -> None:

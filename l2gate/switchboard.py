@@ -31,7 +31,7 @@ from aaa.radius.constants import AcctTerminateCause
 from l2gate import events, mending
 from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState, End, ends_of
+from l2gate.calls import Call, CallState, End, ends_of, within
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
@@ -67,10 +67,6 @@ OPENING = 120.0
 The link's own limits for LCP and authentication are shorter."""
 
 NO_ADDRESS = "no address is free, please call your administrator"
-
-
-IPV6_EXCESS = 20
-"""Octets that an outer IPv6 header is longer than one of IPv4."""
 
 
 class Switchboard:
@@ -131,7 +127,7 @@ class Switchboard:
         now: float,
     ) -> None:
         """Begin a call; `host` is the peer's L2TP host name, `attempt` the peer's record."""
-        links, mru = self._links, _within(peer, self._links.mru)
+        links, mru = self._links, within(peer, self._links.mru)
         link = Link(links if mru == links.mru else replace(links, mru=mru), self._entropy)
         accounting_id = self._radius.accounting.new_id()
         call = Call(event, flow, peer, host, attempt, link, now, accounting_id)
@@ -181,7 +177,6 @@ class Switchboard:
         self._radius.cancel(event.session, now)
         if event.by_peer:
             call.cause = call.cause or AcctTerminateCause.USER_REQUEST
-        self._radius.accounting.closed(call, now)
         why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
         if call.record is not None:
             octets_in, octets_out = call.record.octets_in, call.record.octets_out
@@ -189,8 +184,7 @@ class Switchboard:
         mend = call.mend
         if call.record is None and not call.attempt.why:
             mend = mend or Mend(mending.ASK_THE_CLIENT)
-        if self.register is not None:
-            self.register.ended(call, why)
+        self._end_session(call, why, call.cause or AcctTerminateCause.LOST_CARRIER, now)
         text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
         stage, what = Stage.SESSION if call.user else Stage.PPP, Happening.CALL_ENDED
         facts: dict[str, Fact] = {"why": why, "duration": now - call.since}
@@ -358,6 +352,7 @@ class Switchboard:
             self._aaa.release(asked.session)
             return
         self._opening.clear(call.session)
+        self._hand_over(call, asked.name, now)
         self._radius.ask(asked, port_of(call), now)
 
     def _decide(self, decided: Decided, now: float) -> None:
@@ -396,8 +391,21 @@ class Switchboard:
         if replaced is not None:
             self._close_network(replaced, now)
             self.drop(replaced, accepted.why_replaced, now)
-        call.authorization = accepted.authorization
+        self._hand_over(call, accepted.user.name, now)
+        call.authorization, call.owner = accepted.authorization, accepted.user.name
         self._lease(call, request, accepted, self._aaa.lease, now)
+
+    def _hand_over(self, call: Call, name: str, now: float) -> None:
+        """Begin another session where it is not its owner who logs in on a call (again)."""
+        if call.owner not in ("", name):
+            cause = AcctTerminateCause.USER_REQUEST
+            self._end_session(call, "the client has logged in as somebody else", cause, now)
+            call.next_session(self._radius.accounting.new_id())
+
+    def _end_session(self, call: Call, why: str, cause: AcctTerminateCause, now: float) -> None:
+        self._radius.accounting.closed(call, cause, now)
+        if self.register is not None:
+            self.register.ended(call, why, cause)
 
     def _lease(
         self,
@@ -486,7 +494,7 @@ class Switchboard:
     def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, _within(call.peer, self._mtu_of(call)))
+        call.record = call.new_record(event, within(call.peer, self._mtu_of(call)))
         self._limit(call)
         call.state = CallState.OPEN
         self._opening.clear(call.session)
@@ -573,13 +581,3 @@ def _zone(call: Call) -> str:
 
 def _facts(call: Call) -> ClientFacts:
     return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)
-
-
-def _within(peer: Peer, size: int) -> int:
-    """Return how large packets may be that are to leave as much room beneath IPv6 as IPv4.
-
-    But IPv6 must be possible inside, if it is possible at all.
-    """
-    if ":" not in peer.record.path.peer.host:
-        return size
-    return max(size - IPV6_EXCESS, min(size, MINIMUM_MTU))

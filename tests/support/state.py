@@ -99,7 +99,7 @@ class KeptLab(Lab):
     async def crash(self) -> None:
         """Cut the power: what is in line is lost."""
         keeper = self.keeper
-        for task in (keeper._updating, keeper._worker._worker, *keeper._answering):
+        for task in (*keeper._tasks, keeper._worker._worker, *keeper._answering):
             if task is not None:
                 task.cancel()
         keeper._worker._line.clear()
