@@ -137,7 +137,7 @@ class Accounting:
     ) -> None:
         """`wall` is the clock of people, `tell` gets what is worth a line, and what to do."""
         self.is_on = bool(config.servers)
-        self._client = Client(config, entropy)
+        self.client = Client(config, entropy)
         self._nas = nas
         self._interim_interval = interim_interval
         self._wall = wall
@@ -195,7 +195,7 @@ class Accounting:
 
     def receive(self, data: bytes, server: Server, channel: int, now: float) -> None:
         """Take a UDP payload from a server."""
-        self._client.receive(data, server, channel, now)
+        self.client.receive(data, server, channel, now)
         self._settle(now)
 
     def handle_timeout(self, now: float) -> None:
@@ -208,19 +208,19 @@ class Accounting:
                 self._interim.set(key, now + session.interval)
         if self._silent_until is not None and now >= self._silent_until:
             self._silent_until = None
-        self._client.handle_timeout(now)
+        self.client.handle_timeout(now)
         self._settle(now)
 
     def next_timeout(self) -> float | None:
         """Return when something is due, or None."""
         if not self._began:
             return 0.0
-        moments = (self._client.next_timeout(), self._interim.next(), self._silent_until)
+        moments = (self.client.next_timeout(), self._interim.next(), self._silent_until)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return what is to be sent, and forget it."""
-        return self._client.datagrams_to_send()
+        return self.client.datagrams_to_send()
 
     def _report(
         self,
@@ -247,7 +247,7 @@ class Accounting:
         self._settle(now)
 
     def _settle(self, now: float) -> None:
-        while (event := self._client.next_event()) is not None:
+        while (event := self.client.next_event()) is not None:
             self._on_event(event, now)
         if not (self.is_on and self._began) or self._silent_until is not None:
             return
@@ -277,7 +277,7 @@ class Accounting:
         self._request(str(status), attributes, now)
 
     def _request(self, key: int | str, attributes: Sequence[Attribute], now: float) -> None:
-        self._client.request(key, Code.ACCOUNTING_REQUEST, attributes, now)
+        self.client.request(key, Code.ACCOUNTING_REQUEST, attributes, now)
 
     def _on_event(self, event: Event, now: float) -> None:
         answered = isinstance(event, Answered)

@@ -27,6 +27,7 @@ from l2gate.control import Request, Response
 from l2gate.events import NetworkUp, SessionBegun, SessionEnded
 from l2gate.gateway import Gateway
 from l2gate.past import filter_of, sessions_to_json
+from l2gate.reports import StateRow
 from l2gate.state import (
     AddressTaken,
     Postgresql,
@@ -133,6 +134,11 @@ class Keeper:
         except (StateError, ValueError) as error:
             return Response(error=str(error))
         return Response(result=sessions_to_json(found))
+
+    def status(self) -> StateRow:
+        """Return what an admin is told of the database."""
+        file = self._settings.file
+        return StateRow("PostgreSQL" if file is None else f"SQLite, {file}", self._worker.fault)
 
     async def update(self) -> None:
         """Note what sessions have carried, learn which addresses others have, forget old days."""

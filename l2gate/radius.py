@@ -121,6 +121,15 @@ class Radius:
         """Return what is to be sent, and forget it."""
         return self._client.datagrams_to_send() + self.accounting.datagrams_to_send()
 
+    def answering(self) -> list[tuple[str, str, bool | None]]:
+        """Return each server, what it is for, and whether it answers; None: not asked yet."""
+        uses = (("logins", self._client), ("accounting", self.accounting.client))
+        return [
+            (str(server), use, answers)
+            for use, client in uses
+            for server, answers in client.answering().items()
+        ]
+
     def _settle(self) -> None:
         while (event := self._client.next_event()) is not None:
             asked = self._asked.get(event.key)

@@ -150,6 +150,7 @@ class Server:
                 self.flush,
                 self._reloader.answer,
                 None if self._keeper is None else self._keeper.history,
+                None if self._keeper is None else self._keeper.status,
             )
             self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)

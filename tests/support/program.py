@@ -11,7 +11,7 @@ from typing import Final
 
 from ipsec.path import Path as WirePath
 from l2gate.control import ControlError, Request, ask
-from l2gate.sockets import Sockets
+from l2gate.sockets import BoundSocket, Sockets
 from ppp.config import Credentials
 from tests.support.client import ClientHost
 from tests.support.prerequisites import need_program
@@ -34,29 +34,47 @@ users: [{{name: {user}, password: {password}}}]
 class Dialler:
     """A client that dials the server on loopback; close it in the end."""
 
-    def __init__(self) -> None:
-        self._sockets = Sockets([CLIENT])
-        credentials = Credentials(USER, PASSWORD)
-        self.host = ClientHost(CLIENT, SERVER, PSK.encode(), credentials, os.urandom)
+    def __init__(self, user: str = USER, password: str = PASSWORD, host: str = CLIENT) -> None:
+        self.sockets = Sockets([host])
+        credentials = Credentials(user, password)
+        self.host = ClientHost(
+            host, SERVER, PSK.encode(), credentials, os.urandom, host_name=f"pc-of-{user}"
+        )
 
     def close(self) -> None:
-        self._sockets.close()
+        self.sockets.close()
 
     def run(self, until: Callable[[], bool]) -> None:
         """Exchange packets until something holds."""
-        end = time.monotonic() + PATIENCE
-        while not until():
-            now = time.monotonic()
-            assert now < end, self.host.why or self.host.state
-            for packet in self.host.packets_to_send():
-                self._sockets.send([packet.data], WirePath(packet.source, packet.destination))
-            due = self.host.next_timeout()
-            wait = max(0.0, min(0.2, (due or end) - now))
-            for bound in select.select(list(self._sockets), [], [], wait)[0]:
-                for data, way in bound.receive():
-                    self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
-            if due is not None and due <= time.monotonic():
-                self.host.handle_timeout(time.monotonic())
+        run([self], until, lambda: str(self.host.why or self.host.state))
+
+    def step(self) -> float | None:
+        """Send what there is to send, and return when something is due."""
+        due = self.host.next_timeout()
+        if due is not None and due <= time.monotonic():
+            self.host.handle_timeout(time.monotonic())
+        for packet in self.host.packets_to_send():
+            self.sockets.send([packet.data], WirePath(packet.source, packet.destination))
+        return self.host.next_timeout()
+
+    def receive(self, bound: BoundSocket) -> None:
+        """Take what has come."""
+        for data, way in bound.receive():
+            self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
+
+
+def run(
+    diallers: Sequence[Dialler], until: Callable[[], bool], why: Callable[[], str] = str
+) -> None:
+    """Let clients exchange packets until something holds; `why` says what they are doing."""
+    end = time.monotonic() + PATIENCE
+    while not until():
+        now = time.monotonic()
+        assert now < end, why()
+        due = min((when for each in diallers if (when := each.step()) is not None), default=end)
+        owners = {bound: each for each in diallers for bound in each.sockets}
+        for bound in select.select(list(owners), [], [], max(0.0, min(0.2, due - now)))[0]:
+            owners[bound].receive(bound)
 
 
 def configure(directory: Path, more: str = "", sections: str = "") -> Path:
