@@ -5,10 +5,11 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
-from aaa import Department, Lease, Policy
+from aaa import ClientFacts, Department, Lease, Policy
 from aaa.radius.access import Authorization
 from aaa.radius.accounting import NO_TRAFFIC, Traffic
 from aaa.radius.constants import AcctTerminateCause
+from l2gate.events import Fact
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
@@ -121,6 +122,15 @@ class Call:
             record.packets_out - before.packets_out,
         )
 
+    def facts_of_end(self) -> dict[str, Fact]:
+        """Return what the log of events says of the session that is over."""
+        carried = self.carried()
+        return {
+            "id": self.accounting_id,
+            "octets_in": carried.octets_in,
+            "octets_out": carried.octets_out,
+        }
+
     def next_session(self, accounting_id: str) -> None:
         """Let the session be over, and another one begin, which is nobody's yet."""
         record = self.record
@@ -185,6 +195,11 @@ def ends_of(call: Call, policy: Policy, now: float) -> list[End]:
         why = f"no traffic for {policy.idle_timeout:.0f} s"
         ends.append(End(next_look, why, AcctTerminateCause.IDLE_TIMEOUT))
     return ends
+
+
+def client_facts(call: Call) -> ClientFacts:
+    """Return what AAA may know a device by."""
+    return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)
 
 
 def within(peer: Peer, size: int) -> int:

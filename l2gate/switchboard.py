@@ -16,7 +16,6 @@ from math import ceil
 from aaa import (
     Aaa,
     Accepted,
-    ClientFacts,
     Decided,
     Lease,
     MsChapError,
@@ -31,7 +30,7 @@ from aaa.radius.constants import AcctTerminateCause
 from l2gate import events, mending
 from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import Call, CallState, End, ends_of, within
+from l2gate.calls import Call, CallState, End, client_facts, ends_of, within
 from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
@@ -177,10 +176,9 @@ class Switchboard:
         self._radius.cancel(event.session, now)
         if event.by_peer:
             call.cause = call.cause or AcctTerminateCause.USER_REQUEST
-        why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
+        why, traffic, carried = call.why or event.why, "", call.carried()
         if call.record is not None:
-            octets_in, octets_out = call.record.octets_in, call.record.octets_out
-            traffic = f", {octets_in} octets from the client, {octets_out} to it"
+            traffic = f", {carried.octets_in} octets from the client, {carried.octets_out} to it"
         mend = call.mend
         if call.record is None and not call.attempt.why:
             mend = mend or Mend(mending.ASK_THE_CLIENT)
@@ -190,9 +188,9 @@ class Switchboard:
         facts: dict[str, Fact] = {"why": why, "duration": now - call.since}
         if call.record is not None:
             what = Happening.SESSION_ENDED
-            facts |= {"octets_in": octets_in, "octets_out": octets_out}
+            facts |= call.facts_of_end()
         self._note(call, stage, text, mend, what, **facts)
-        call.attempt.call_ended(why, octets_in, octets_out, now)
+        call.attempt.call_ended(why, carried.octets_in, carried.octets_out, now)
         return event.by_peer or call.peer_hung_up
 
     # Time
@@ -302,7 +300,7 @@ class Switchboard:
         match event:
             case ppp.AuthenticationRequested():
                 call.login, call.method = event.proof.name, event.proof.method
-                delay = self._aaa.delay(call.login, _facts(call))
+                delay = self._aaa.delay(call.login, client_facts(call))
                 if delay:
                     self._asked[call.session] = event
                     self._asking.set(call.session, now + delay)
@@ -343,7 +341,9 @@ class Switchboard:
         follow_call(call, event)
 
     def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
-        self._aaa.request(call.session, event.request, event.proof.name, event.proof, _facts(call))
+        self._aaa.request(
+            call.session, event.request, event.proof.name, event.proof, client_facts(call)
+        )
 
     def _ask_radius(self, asked: RadiusAsked, now: float) -> None:
         """Ask; a call that waits for RADIUS servers is not to blame for it."""
@@ -398,8 +398,14 @@ class Switchboard:
     def _hand_over(self, call: Call, name: str, now: float) -> None:
         """Begin another session where it is not its owner who logs in on a call (again)."""
         if call.owner not in ("", name):
-            cause = AcctTerminateCause.USER_REQUEST
-            self._end_session(call, "the client has logged in as somebody else", cause, now)
+            cause, why = (
+                AcctTerminateCause.USER_REQUEST,
+                "the client has logged in as somebody else",
+            )
+            self._end_session(call, why, cause, now)
+            if call.record is not None:
+                facts = call.facts_of_end() | {"why": why, "duration": now - call.since}
+                self._note(call, Stage.SESSION, why, None, Happening.SESSION_ENDED, **facts)
             call.next_session(self._radius.accounting.new_id())
 
     def _end_session(self, call: Call, why: str, cause: AcctTerminateCause, now: float) -> None:
@@ -471,6 +477,7 @@ class Switchboard:
             f"{call.method} login accepted: address {address} of department {department}",
             happening=Happening.LOGIN_ACCEPTED,
             method=call.method,
+            id=call.accounting_id,
             department=department,
             address=address,
             prefix=str(call.prefix or ""),
@@ -514,6 +521,7 @@ class Switchboard:
             f"open, address {call.lease.address} of department {call.department.name}, "
             f"MTU {call.record.mtu}, logged in by {call.method}{behind}",
             happening=Happening.SESSION_OPENED,
+            id=call.accounting_id,
             address=str(call.lease.address),
             department=call.department.name,
             mtu=call.record.mtu,
@@ -577,7 +585,3 @@ class Switchboard:
 def _zone(call: Call) -> str:
     """Return the department that a call was accepted in."""
     return call.department.name if call.department is not None else ""
-
-
-def _facts(call: Call) -> ClientFacts:
-    return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)

@@ -14,9 +14,9 @@ from scapy.layers.inet6 import (
 )
 
 from aaa import Department, Directory
+from l2gate.calls import IPV6_EXCESS
 from l2gate.events import RouteAdded, RouteRemoved
 from l2gate.forwarder import Drop
-from l2gate.switchboard import IPV6_EXCESS
 from tests.support.client import ClientHost, ClientState
 from tests.support.ipv6 import SERVER as ROUTER
 from tests.support.ipv6 import echo, information_request, link_local, slaac, solicitation
