@@ -14,6 +14,9 @@ from aaa.radius.client import Datagram
 from aaa.radius.constants import AcctTerminateCause, AttributeType, Code
 from aaa.radius.packet import Attribute, Packet
 from l2gate.configuration.model import StateSettings
+from l2gate.control import Request, Response
+from l2gate.operations import Operations
+from l2gate.reports import status_from_json, status_text
 from l2gate.state import Sqlite, StateError, Store
 from l2gate.state.databases import Transaction
 from ppp.config import Method
@@ -291,6 +294,42 @@ async def test_a_database_that_is_away_only_delays_reports(file: StateSettings) 
             one for one in accountant.told("INTERIM_UPDATE") if text(one, USER_NAME) == "u0"
         ]
         assert update.attributes.number(AttributeType.ACCT_INPUT_PACKETS) == 1
+
+
+@in_loop
+async def test_the_status_says_what_answers(file: StateSettings) -> None:
+    assert file.file is not None
+    disk, accountant = Full(file.file), Accountant(up=False)
+    async with lab_for(file, accountant, database=disk) as lab:
+        gateway, clock = lab.server.gateway, lambda: lab.simulation.now
+        operations = Operations(
+            configuration(), gateway, clock, lab.wall, lambda: None, state=lab.keeper.status
+        )
+
+        def said() -> list[str]:
+            answer = operations.handle(Request("status"))
+            assert isinstance(answer, Response)
+            result = Response.parse(answer.build()).result
+            return status_text(status_from_json(result)).splitlines()[2:5]
+
+        await lab.log_in("u0", "198.51.100.1")
+        await lab.go(20)
+        assert said() == [
+            f"state in SQLite, {file.file}: answers",
+            "RADIUS 192.0.2.10:1813 for accounting: does not answer",
+            "1 reports wait for a RADIUS server",
+        ]
+        accountant.up, disk.full = True, True
+        await lab.go(60)
+        await lab.keeper.update()
+        assert said()[:2] == [
+            f"state in SQLite, {file.file}: does not answer: database or disk is full",
+            "RADIUS 192.0.2.10:1813 for accounting: answers",
+        ]
+        disk.full = False
+        await lab.keeper.update()
+        await lab.go(10)
+        assert said()[2] == "0 reports wait for a RADIUS server"
 
 
 @in_loop
