@@ -154,7 +154,9 @@ class Accounting:
         self._stops = False
         self.finished = not self.is_on
         self._started = int(wall())
-        self._id = f"{self._started:08X}{entropy(ID_ENTROPY).hex().upper()}"
+        # Where nobody else hears of a session, its id need not differ from those of other servers.
+        is_shared = self.is_on or queue is not None
+        self._id = f"{self._started:08X}{entropy(ID_ENTROPY).hex().upper() if is_shared else ''}"
         self._ids = count(1)
 
     def new_id(self) -> str:

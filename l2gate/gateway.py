@@ -102,12 +102,11 @@ class Gateway:
         self.lns = Lns(lns_config(configuration), entropy)
         self.aaa = Aaa(configuration.directory, wall, configuration.lockout)
         self._events: deque[Event] = deque()
-        accounted = configuration.radius is not None and configuration.radius.accounting_servers
-        self.stored_reports = StoredReports() if configuration.state and accounted else None
+        self.stored_reports = StoredReports() if configuration.state else None
         self.radius = Radius(
             configuration.radius, entropy, wall, self._tell_of_radius, self.stored_reports
         )
-        facts = no_facts if self.stored_reports is None else facts_of
+        facts = facts_of if self.radius.accounting.is_on else no_facts
         self.calls = Switchboard(
             self.lns,
             self.aaa,

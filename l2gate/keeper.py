@@ -75,7 +75,7 @@ class Keeper:
         self._worker = StateWorker(database)
         self._answering: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._reports = gateway.stored_reports
+        self._reports = gateway.stored_reports if gateway.radius.accounting.is_on else None
         self._changed = asyncio.Event()
         self._pruned = 0
 

@@ -76,7 +76,7 @@ class KeptLab(Lab):
         """Wait until every login has its answer, and all is written where there is a database."""
         while self.keeper._answering:
             await asyncio.wait(self.keeper._answering)
-        worker, reports = self.keeper._worker, self.server.gateway.stored_reports
+        worker, reports = self.keeper._worker, self.keeper._reports
         while worker.fault is None and not (
             worker._idle.is_set() and (reports is None or reports.complete)
         ):
