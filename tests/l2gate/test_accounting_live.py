@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import count, pairwise
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import pytest
@@ -116,6 +117,9 @@ class Site:
         while client.host.state is not ClientState.UP:
             if client.host.state is not ClientState.CONNECTING:
                 self.clients.pop(user).close()
+                # Nobody reads the server's log meanwhile, and what a pipe holds is bounded.
+                again = monotonic() + 1.0
+                self._run(lambda again=again: monotonic() > again)
                 client = self.begin(user)
             self._run(lambda c=client: c.host.state is not ClientState.CONNECTING)
 
