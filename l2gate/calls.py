@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from aaa import ClientFacts, Department, Lease, Policy
 from aaa.radius.access import Authorization
+from aaa.radius.accounting import NO_TRAFFIC, Traffic
 from aaa.radius.constants import AcctTerminateCause
+from l2gate.events import Fact
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.records import SessionRecord
@@ -61,8 +63,10 @@ class Call:
     come when that was last looked at. `accepted` is when the login was, `quiet_since` when packets
     of the user's were last found to have flown, of which there were `traffic` then.
 
-    For RADIUS, `accounting_id` is unique for ever, `authorization` is what a server granted, if it
-    was one that let the user in, and `cause` says how the call ends.
+    `accounting_id` is that of the session in the log of events, history and RADIUS, unique for
+    ever. A call has another session each time that somebody else logs in on it: `owner` is whose
+    it is, and `before` what the call has carried for others. `authorization` is what a RADIUS
+    server granted, if it was one that let the user in, and `cause` says how the call ends.
     """
 
     opened: SessionOpened
@@ -94,6 +98,8 @@ class Call:
     result: CallResult = CallResult.LOSS_OF_CARRIER
     authorization: Authorization | None = None
     cause: AcctTerminateCause | None = None
+    owner: str = ""
+    before: Traffic = NO_TRAFFIC
 
     @property
     def session(self) -> int:
@@ -117,6 +123,36 @@ class Call:
         if traffic != self.traffic:
             self.traffic, self.quiet_since = traffic, now
         return now - self.quiet_since
+
+    def carried(self) -> Traffic:
+        """Return what the session has carried."""
+        record, before = self.record, self.before
+        if record is None:
+            return NO_TRAFFIC
+        return Traffic(
+            record.octets_in - before.octets_in,
+            record.octets_out - before.octets_out,
+            record.packets_in - before.packets_in,
+            record.packets_out - before.packets_out,
+        )
+
+    def facts_of_end(self) -> dict[str, Fact]:
+        """Return what the log of events says of the session that is over."""
+        carried = self.carried()
+        return {
+            "id": self.accounting_id,
+            "octets_in": carried.octets_in,
+            "octets_out": carried.octets_out,
+        }
+
+    def next_session(self, accounting_id: str) -> None:
+        """Let the session be over, and another one begin, which is nobody's yet."""
+        record = self.record
+        if record is not None:
+            self.before = Traffic(
+                record.octets_in, record.octets_out, record.packets_in, record.packets_out
+            )
+        self.accounting_id, self.owner, self.user = accounting_id, "", ""
 
     def next_ns(self) -> int | None:
         """Return and use up a sequence number, or None if the peer demanded none."""
@@ -176,8 +212,8 @@ def ends_of(call: Call, policy: Policy, now: float) -> list[End]:
     return ends
 
 
-def facts_of(call: Call) -> ClientFacts:
-    """Return what is known of a client before it logs in."""
+def client_facts(call: Call) -> ClientFacts:
+    """Return what AAA may know a device by."""
     return ClientFacts(call.peer.record.path.peer.host, call.host_name, call.peer.identity)
 
 

@@ -136,10 +136,14 @@ class SessionBegun:
 
 @dataclass(frozen=True, slots=True)
 class NetworkUp:
-    """The network of a session that has begun is up, perhaps not for the first time."""
+    """The network of a session that has begun is up, perhaps not for the first time.
+
+    `facts` are for its reports; empty where it is not reported.
+    """
 
     id: str
     time: int
+    facts: str = ""
 
 
 @dataclass(frozen=True, slots=True)

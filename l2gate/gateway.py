@@ -36,9 +36,10 @@ from l2gate.linelimit import LineLimit
 from l2gate.peers import Flow, Peer, Peers
 from l2gate.radius import Radius
 from l2gate.records import PeerRecord, Tables
-from l2gate.register import Register
+from l2gate.register import Register, no_facts
 from l2gate.settings import ike_config, key_names, link_config, lns_config
 from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
+from l2gate.stored_reports import StoredReports, facts_of
 from l2gate.switchboard import Switchboard
 from l2tp import events as l2tp
 from l2tp.constants import StopResult
@@ -101,7 +102,11 @@ class Gateway:
         self.lns = Lns(lns_config(configuration), entropy)
         self.aaa = Aaa(configuration.directory, wall, configuration.lockout)
         self._events: deque[Event] = deque()
-        self.radius = Radius(configuration.radius, entropy, wall, self._tell_of_radius)
+        self.stored_reports = StoredReports() if configuration.state else None
+        self.radius = Radius(
+            configuration.radius, entropy, wall, self._tell_of_radius, self.stored_reports
+        )
+        facts = facts_of if self.radius.accounting.is_on else no_facts
         self.calls = Switchboard(
             self.lns,
             self.aaa,
@@ -111,7 +116,7 @@ class Gateway:
             entropy,
             self._events.append,
             self.radius,
-            Register(entropy, wall, self._events.append) if configuration.state else None,
+            Register(wall, self._events.append, facts) if configuration.state else None,
         )
         self._dynamic = DynamicAuthorization(configuration.radius, self.calls, wall)
         self._tunnels: dict[int, l2tp.TunnelOpened] = {}

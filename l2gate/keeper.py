@@ -7,9 +7,13 @@ answers the logins that wait. Where the database fails:
                  down once the file can be written again
     PostgreSQL   another gateway might give away the same address: logins are refused until it is
                  back; sessions that are up go on, and their ends are written down then
+
+Where sessions are reported to RADIUS servers, the reports are the store's; the keeper carries
+them to where they are sent from, in rounds (see `l2gate.stored_reports`).
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -17,11 +21,13 @@ from ipaddress import IPv4Address
 from typing import Final, Self
 
 from aaa.leases import REMEMBERED
+from l2gate.accounting import WINDOW
 from l2gate.configuration.model import StateSettings
 from l2gate.control import Request, Response
 from l2gate.events import NetworkUp, SessionBegun, SessionEnded
 from l2gate.gateway import Gateway
 from l2gate.past import filter_of, sessions_to_json
+from l2gate.reports import StateRow
 from l2gate.state import (
     AddressTaken,
     Postgresql,
@@ -29,15 +35,22 @@ from l2gate.state import (
     StateError,
     StateWorker,
     Store,
+    StoredReport,
     TooManySessions,
+    Traffic,
 )
 from l2gate.state.databases import Database
+from l2gate.stored_reports import MAX_STORED, StoredReports
 
 UPDATE: Final = 60.0
 """Seconds between two notes of what sessions have carried: after a crash, that much is unknown."""
 PATIENCE: Final = 5.0
 """Seconds that a login waits for the database."""
+PAUSE: Final = 2.0
+"""Seconds until the next round after one in which the database was not there."""
 DAY: Final = 86400
+
+_log = logging.getLogger(__name__)
 
 
 class Keeper:
@@ -61,11 +74,16 @@ class Keeper:
         self._store = Store(database, settings.gateway)
         self._worker = StateWorker(database)
         self._answering: set[asyncio.Task[None]] = set()
-        self._updating: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reports = gateway.stored_reports if gateway.radius.accounting.is_on else None
+        self._changed = asyncio.Event()
         self._pruned = 0
 
     async def __aenter__(self) -> Self:
         """End what the last run left open, and let users have the addresses that they had."""
+        self._loop = asyncio.get_running_loop()
+        if self._reports is not None:
+            self._reports.changed = self._changed.set
         await self._worker.__aenter__()
         try:
             await self._worker.ask(self._recover)
@@ -76,15 +94,20 @@ class Keeper:
         else:
             addresses = {user: IPv4Address(address) for user, address in last.items()}
             self._gateway.aaa.remember(addresses)
-        self._updating = asyncio.create_task(self._update_for_ever())
+        self._tasks = [asyncio.create_task(self._update_for_ever())]
+        if self._reports is not None:
+            self._tasks.append(asyncio.create_task(self._report_for_ever(self._reports)))
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         """Write down what is still to be written, if the database is there."""
-        tasks = {task for task in (self._updating, *self._answering) if task is not None}
+        tasks = {*self._tasks, *self._answering}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._reports is not None and self._reports.acknowledged:
+            numbers = tuple(self._reports.acknowledged)
+            self._worker.want(partial(self._store.reported, numbers))
         await self._worker.__aexit__(*exception)
 
     def take(self, event: SessionBegun | NetworkUp | SessionEnded) -> None:
@@ -97,9 +120,11 @@ class Keeper:
                 self._answering.add(answering)
                 answering.add_done_callback(self._answering.discard)
             case NetworkUp():
-                self._worker.want(partial(self._store.open, event.id, event.time))
+                self._worker.want(partial(self._store.open, event.id, event.time, event.facts))
+                self._note_report()
             case SessionEnded():
                 self._worker.want(partial(self._store.end, event.ending))
+                self._note_report()
 
     async def history(self, request: Request) -> Response:
         """Answer a request for sessions of the past."""
@@ -110,14 +135,19 @@ class Keeper:
             return Response(error=str(error))
         return Response(result=sessions_to_json(found))
 
+    def status(self) -> StateRow:
+        """Return what an admin is told of the database."""
+        file = self._settings.file
+        return StateRow("PostgreSQL" if file is None else f"SQLite, {file}", self._worker.fault)
+
     async def update(self) -> None:
         """Note what sessions have carried, learn which addresses others have, forget old days."""
-        register, now = self._gateway.calls.register, int(self._wall())
-        carried = [] if register is None else list(register.carried())
+        carried, now = self._carried(), int(self._wall())
         # The worker has said what is wrong, and the next update has what this one had.
         with suppress(StateError):
             await self._worker.ask(partial(self._store.update, carried, now, interim=False))
             await self._learn_of_others()
+            await self._bound_reports()
             if now >= self._pruned + DAY:
                 before = now - self._settings.keep * DAY
                 await self._worker.ask(partial(self._store.prune, before))
@@ -153,7 +183,55 @@ class Keeper:
             await self.update()
 
     def _recover(self) -> None:
+        """Runs in the worker's thread."""
         self._store.recover(int(self._wall()))
+        if self._reports is not None:
+            last = self._store.last_report()
+            self._loop.call_soon_threadsafe(self._reports.begin, last)
+
+    def _carried(self) -> list[tuple[str, Traffic]]:
+        register = self._gateway.calls.register
+        return [] if register is None else list(register.carried())
+
+    # Reports
+
+    def _note_report(self) -> None:
+        if self._reports is not None:
+            self._reports.note()
+
+    async def _report_for_ever(self, reports: StoredReports) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            due, acknowledged = reports.round()
+            carried = [(id_, traffic) for id_, traffic in self._carried() if id_ in due]
+            try:
+                oldest = await self._worker.ask(partial(self._round, carried, acknowledged))
+            except StateError:
+                await asyncio.sleep(PAUSE)
+                reports.note()
+                continue
+            reports.fill(oldest, due, acknowledged)
+            self._gateway.radius.accounting.filled(self._clock())
+            self._flush()
+
+    def _round(
+        self, carried: list[tuple[str, Traffic]], acknowledged: tuple[int, ...]
+    ) -> list[StoredReport]:
+        """Runs in the worker's thread."""
+        if carried:
+            self._store.update(carried, int(self._wall()), interim=True)
+        if acknowledged:
+            self._store.reported(acknowledged)
+        return self._store.reports(WINDOW)
+
+    async def _bound_reports(self) -> None:
+        if self._reports is None:
+            return
+        waiting, lost = await self._worker.ask(partial(self._store.bound_reports, MAX_STORED))
+        self._reports.waiting = waiting
+        if lost:
+            _log.error("%d RADIUS reports of starts and stops are lost: too many wait", lost)
 
 
 def open_database(settings: StateSettings) -> Database:

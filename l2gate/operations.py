@@ -24,7 +24,9 @@ from l2gate.records import SessionRecord
 from l2gate.reports import (
     KeyRow,
     PoolRow,
+    RadiusRow,
     SessionRow,
+    StateRow,
     Status,
     rows_to_json,
     sessions_to_json,
@@ -48,15 +50,18 @@ class Operations:
         flush: Callable[[], None],
         reload: Callable[[Request], Awaitable[Response]] | None = None,
         history: Callable[[Request], Awaitable[Response]] | None = None,
+        state: Callable[[], StateRow] | None = None,
     ) -> None:
         """`flush` is called after every change, to send what it makes the gateway say; `reload`
-        answers the command of that name, where there are files, and `history`, where one is kept.
+        answers the command of that name, where there are files, and `history`, where one is kept;
+        `state` says in what.
 
         `captures` are to be shown what comes and goes as long as there are any.
         """
         self.captures = Captures(gateway)
         self._settings = configuration.server
         self._gateway = gateway
+        self._state = state
         self._clock = clock
         self._wall = wall
         self._flush = flush
@@ -95,6 +100,9 @@ class Operations:
             pools=self._pools(),
             keys=self._keys(),
             drops={reason.value: count for reason, count in gateway.forwarder.drops.items()},
+            state=None if self._state is None else self._state(),
+            radius=tuple(RadiusRow(*row) for row in gateway.radius.answering()),
+            waiting=gateway.radius.accounting.queue.waiting,
         )
         return Response(result=status_to_json(status))
 

@@ -32,7 +32,7 @@ from aaa.radius.eap import MAX_TIME, Challenge, Conversation, result_of
 from aaa.radius.eap import Code as EapCode
 from aaa.radius.packet import MAX_VALUE_LENGTH, Attribute
 from aaa.remote import Answer, Denied, Granted, Malformed, Silent
-from l2gate.accounting import Accounting
+from l2gate.accounting import Accounting, Reports
 from l2gate.configuration.model import RadiusSettings
 from ppp.proofs import ChapMd5Proof, EapResponse, MsChapV2Proof, PapProof
 from wire import DecodeError, Entropy
@@ -59,8 +59,12 @@ class Radius:
         entropy: Entropy,
         wall: Callable[[], float],
         tell: Callable[[str, str], None],
+        reports: Reports | None = None,
     ) -> None:
-        """`wall` is the clock of people, `tell` gets what is worth a line, and what to do."""
+        """`wall` is the clock of people, `tell` gets what is worth a line, and what to do.
+
+        `reports` are those that wait, where they are kept elsewhere than in memory.
+        """
         settings = settings or NOBODY
         self._nas = Nas(settings.nas_identifier)
         self._servers = settings.servers
@@ -77,6 +81,7 @@ class Radius:
             entropy,
             wall,
             tell,
+            reports,
         )
 
     def ask(self, asked: RadiusAsked, port: Port, now: float) -> None:
@@ -143,6 +148,15 @@ class Radius:
     def datagrams_to_send(self) -> list[Datagram]:
         """Return what is to be sent, and forget it."""
         return self._client.datagrams_to_send() + self.accounting.datagrams_to_send()
+
+    def answering(self) -> list[tuple[str, str, bool | None]]:
+        """Return each server, what it is for, and whether it answers; None: not asked yet."""
+        uses = (("logins", self._client), ("accounting", self.accounting.client))
+        return [
+            (str(server), use, answers)
+            for use, client in uses
+            for server, answers in client.answering().items()
+        ]
 
     def _settle(self) -> None:
         while (event := self._client.next_event()) is not None:

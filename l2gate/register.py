@@ -9,15 +9,13 @@ Without a configured state there is no register, and a login waits for nothing.
 """
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 from aaa import Accepted, MsChapError, Reason, Rejected
+from aaa.radius.constants import AcctTerminateCause
 from l2gate.calls import Call
 from l2gate.events import Event, NetworkUp, SessionBegun, SessionEnded, printable
 from l2gate.state import Beginning, Ending, StateError, TooManySessions, Traffic
-from wire import Entropy
-
-ID_OCTETS = 8
 
 
 @dataclass(slots=True)
@@ -30,42 +28,35 @@ class Login:
 
 @dataclass(slots=True)
 class _Entry:
-    """A session, and the login that waits for the store, if one does.
-
-    `before` is what the call has carried for somebody else, who was logged in on it earlier.
-    """
+    """A session, and the login that waits for the store, if one does."""
 
     call: Call
     beginning: Beginning
-    before: Traffic
     login: Login | None = None
-
-    def traffic(self) -> Traffic:
-        pairs = zip(astuple(_traffic(self.call)), astuple(self.before), strict=True)
-        return Traffic(*(now - before for now, before in pairs))
 
 
 class Register:
     """The sessions of calls. Bounded by the calls."""
 
     def __init__(
-        self, entropy: Entropy, wall: Callable[[], float], tell: Callable[[Event], None]
+        self,
+        wall: Callable[[], float],
+        tell: Callable[[Event], None],
+        facts: Callable[[Call], str],
     ) -> None:
-        self._entropy = entropy
+        """`facts` are what reports of an open session say; where it has none, there are none."""
         self._wall = wall
         self._tell = tell
+        self._facts = facts
         self._entries: dict[Hashable, _Entry] = {}
 
     def begin(self, call: Call, request: int, accepted: Accepted) -> None:
         """Let a login wait for the store; `call` has its lease."""
         entry = self._entries.get(call.session)
         address = "" if call.lease is None else str(call.lease.address)
-        if entry is not None and entry.beginning.login != accepted.user.name:
-            self.ended(call, "the client has logged in as somebody else")
-            entry = None
         if entry is None:
             beginning = self._beginning(call, accepted, address)
-            entry = self._entries[call.session] = _Entry(call, beginning, _traffic(call))
+            entry = self._entries[call.session] = _Entry(call, beginning)
         waits, entry.login = entry.login is not None, Login(request, accepted)
         if not waits or entry.beginning.address != address:
             entry.beginning = replace(entry.beginning, address=address)
@@ -83,29 +74,27 @@ class Register:
         """Note that the network of a call is up."""
         entry = self._entries.get(call.session)
         if entry is not None:
-            self._tell(NetworkUp(entry.beginning.id, int(self._wall())))
+            self._tell(NetworkUp(entry.beginning.id, int(self._wall()), self._facts(call)))
 
-    def ended(self, call: Call, why: str) -> None:
-        """Note the end of a call."""
+    def ended(self, call: Call, why: str, cause: AcctTerminateCause) -> None:
+        """Note the end of a call's session."""
         entry = self._entries.pop(call.session, None)
         if entry is not None:
-            self._tell(
-                SessionEnded(
-                    Ending(entry.beginning.id, int(self._wall()), printable(why), entry.traffic())
-                )
-            )
+            now, why = int(self._wall()), printable(why)
+            ending = Ending(entry.beginning.id, now, why, call.carried(), int(cause))
+            self._tell(SessionEnded(ending))
 
     def carried(self) -> Iterator[tuple[str, Traffic]]:
         """Yield what each session with an open network has carried so far."""
         for entry in self._entries.values():
             if entry.call.is_open:
-                yield entry.beginning.id, entry.traffic()
+                yield entry.beginning.id, entry.call.carried()
 
     def _beginning(self, call: Call, accepted: Accepted, address: str) -> Beginning:
         replaced = self._entries.get(accepted.replaces)
         user, department = accepted.user, accepted.department
         return Beginning(
-            id=self._entropy(ID_OCTETS).hex(),
+            id=call.accounting_id,
             login=user.name,
             department=department.name,
             address=address,
@@ -117,11 +106,9 @@ class Register:
         )
 
 
-def _traffic(call: Call) -> Traffic:
-    record = call.record
-    if record is None:
-        return Traffic()
-    return Traffic(record.octets_in, record.octets_out, record.packets_in, record.packets_out)
+def no_facts(call: Call) -> str:
+    """Return what the store is to report of a call where nothing is accounted."""
+    return ""
 
 
 def why_not(user: str, answer: TooManySessions | StateError) -> Rejected:

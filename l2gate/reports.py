@@ -71,8 +71,28 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StateRow:
+    """Where sessions are kept; `fault` says what is wrong with the database, if anything is."""
+
+    kind: str
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusRow:
+    """A RADIUS server, what it is for, and whether it answers; None: it was not asked yet."""
+
+    server: str
+    use: str
+    answers: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """The server as a whole. `started` counts seconds since 1970; `drops` are packets by reason."""
+    """The server as a whole. `started` counts seconds since 1970; `drops` are packets by reason.
+
+    `waiting` is how many reports no RADIUS server has yet.
+    """
 
     name: str
     version: str
@@ -83,6 +103,9 @@ class Status:
     pools: tuple[PoolRow, ...]
     drops: Mapping[str, int]
     keys: tuple[KeyRow, ...] = ()
+    state: StateRow | None = None
+    radius: tuple[RadiusRow, ...] = ()
+    waiting: int = 0
 
 
 def sessions_to_json(rows: Iterable[SessionRow]) -> Json:
@@ -119,12 +142,16 @@ def status_from_json(result: Json) -> Status:
     """Return the status of an answer. Raises ProtocolError if it holds something else."""
     pools = result.get("pools") if isinstance(result, dict) else None
     keys = result.get("keys") if isinstance(result, dict) else None
-    if not isinstance(pools, list) or not isinstance(keys, list):
+    state = result.get("state") if isinstance(result, dict) else None
+    radius = result.get("radius") if isinstance(result, dict) else None
+    if not all(isinstance(rows, list) for rows in (pools, keys, radius)):
         raise ProtocolError("the server reports its status otherwise: is it of another version?")
     return replace(
         _row(Status, result),
-        pools=tuple(_row(PoolRow, row) for row in pools),
-        keys=tuple(_row(KeyRow, row) for row in keys),
+        pools=tuple(_rows(PoolRow, pools)),
+        keys=tuple(_rows(KeyRow, keys)),
+        state=None if state is None else _row(StateRow, state),
+        radius=tuple(_rows(RadiusRow, radius)),
     )
 
 
@@ -248,6 +275,7 @@ def status_text(status: Status) -> str:
     lines = [
         f"{status.name}: l2gate {status.version}, running since {moment(status.started)}",
         f"{status.sessions} of at most {status.max_sessions} sessions, {status.peers} peers",
+        *_elsewhere(status),
         "",
         table(
             ("POOL", "INTERFACE", "USED", "SIZE"),
@@ -268,6 +296,20 @@ def status_text(status: Status) -> str:
     if drops:
         lines += ["", table(("DROPPED PACKETS", "COUNT"), drops, right={"COUNT"})]
     return "\n".join(lines)
+
+
+def _elsewhere(status: Status) -> list[str]:
+    """Return a line for each thing that the server needs and does not have in itself."""
+    lines = []
+    state = status.state
+    if state is not None:
+        answers = "answers" if state.fault is None else f"does not answer: {state.fault}"
+        lines.append(f"state in {state.kind}: {answers}")
+    words = {True: "answers", False: "does not answer", None: "not asked yet"}
+    lines += [f"RADIUS {row.server} for {row.use}: {words[row.answers]}" for row in status.radius]
+    if any(row.use == "accounting" for row in status.radius):
+        lines.append(f"{status.waiting} reports wait for a RADIUS server")
+    return [printable(line) for line in lines]
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:

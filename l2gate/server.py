@@ -150,15 +150,17 @@ class Server:
                 self.flush,
                 self._reloader.answer,
                 None if self._keeper is None else self._keeper.history,
+                None if self._keeper is None else self._keeper.status,
             )
             self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
-            async with self._keeper or nullcontext():
-                await control.start()
-                try:
+            await control.start()
+            try:
+                # Once the keeper is there it may want to send something.
+                async with self._keeper or nullcontext():
                     await self._serve_with_radius()
-                finally:
-                    await control.close()
+            finally:
+                await control.close()
         _log.info("server: stopped")
 
     async def _serve_with_radius(self) -> None:

@@ -10,7 +10,7 @@ LNS reports it closed is the call forgotten and its address free.
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv6Network
 from math import ceil
 
 from aaa import (
@@ -25,7 +25,6 @@ from aaa import (
     RadiusAsked,
     Rejected,
 )
-from aaa.directory import prefix_number
 from aaa.radius.access import Authorization
 from aaa.radius.constants import AcctTerminateCause
 from aaa.radius.eap import Challenge
@@ -33,13 +32,14 @@ from aaa.remote import is_late
 from l2gate import events, mending
 from l2gate.accounting import port_of
 from l2gate.attempts import follow_call
-from l2gate.calls import CAUSES, RESULTS, Call, CallState, End, ends_of, facts_of, within
-from l2gate.events import Event, Fact, Happening, RouteAdded, RouteRemoved, Stage
+from l2gate.calls import CAUSES, RESULTS, Call, CallState, End, client_facts, ends_of, within
+from l2gate.events import Event, Fact, Happening, Stage
 from l2gate.history import Attempt, Mend
 from l2gate.peers import Flow, Peer
 from l2gate.radius import Radius
 from l2gate.records import Tables
 from l2gate.register import Register, why_not
+from l2gate.routing import Routing
 from l2gate.state import AddressTaken, Beginning, StateError, TooManySessions
 from l2tp.constants import CallResult
 from l2tp.events import SessionClosed, SessionOpened
@@ -78,9 +78,8 @@ class Switchboard:
         """
         self._lns = lns
         self._aaa = aaa
-        self._tables = tables
+        self._routing = Routing(tables, aaa, mtu, tell)
         self._links = links
-        self._mtu = mtu
         self._entropy = entropy
         self._tell = tell
         self._radius = radius
@@ -165,24 +164,21 @@ class Switchboard:
         self._radius.cancel(event.session, now)
         if event.by_peer:
             call.cause = call.cause or AcctTerminateCause.USER_REQUEST
-        self._radius.accounting.closed(call, now)
-        why, octets_in, octets_out, traffic = call.why or event.why, 0, 0, ""
+        why, traffic, carried = call.why or event.why, "", call.carried()
         if call.record is not None:
-            octets_in, octets_out = call.record.octets_in, call.record.octets_out
-            traffic = f", {octets_in} octets from the client, {octets_out} to it"
+            traffic = f", {carried.octets_in} octets from the client, {carried.octets_out} to it"
         mend = call.mend
         if call.record is None and not call.attempt.why:
             mend = mend or Mend(mending.ASK_THE_CLIENT)
-        if self.register is not None:
-            self.register.ended(call, why)
+        self._end_session(call, why, call.cause or AcctTerminateCause.LOST_CARRIER, now)
         text = f"ended after {now - call.since:.0f} s: {why}{traffic}"
         stage, what = Stage.SESSION if call.user else Stage.PPP, Happening.CALL_ENDED
         facts: dict[str, Fact] = {"why": why, "duration": now - call.since}
         if call.record is not None:
             what = Happening.SESSION_ENDED
-            facts |= {"octets_in": octets_in, "octets_out": octets_out}
+            facts |= call.facts_of_end()
         self._note(call, stage, text, mend, what, **facts)
-        call.attempt.call_ended(why, octets_in, octets_out, now)
+        call.attempt.call_ended(why, carried.octets_in, carried.octets_out, now)
         return event.by_peer or call.peer_hung_up
 
     # Time
@@ -215,12 +211,7 @@ class Switchboard:
         """Take it that other things are allowed than before, and for other times."""
         for call in self:
             self._watch(call, now)
-            self._limit(call)
-
-    def _limit(self, call: Call) -> None:
-        if call.record is not None:
-            policy = self._aaa.policy(call.session)
-            call.record.limit(policy.rate_up, policy.rate_down)
+            self._routing.limit(call)
 
     def open_calls(self) -> list[Call]:
         """Return the calls whose user is logged in, and that do not end yet."""
@@ -236,7 +227,7 @@ class Switchboard:
             call.quiet_since = now
         self._aaa.change(call.session, granted)
         self._watch(call, now)
-        self._limit(call)
+        self._routing.limit(call)
 
     def _watch(self, call: Call, now: float) -> None:
         """End a call whose time is over, or look again when it may be."""
@@ -299,7 +290,7 @@ class Switchboard:
         match event:
             case ppp.AuthenticationRequested():
                 call.login, call.method = event.proof.name, event.proof.method
-                delay = self._aaa.delay(call.login, facts_of(call))
+                delay = self._aaa.delay(call.login, client_facts(call))
                 if delay and not is_late(event.proof):
                     self._asked[call.session] = event
                     self._asking.set(call.session, now + delay)
@@ -332,7 +323,7 @@ class Switchboard:
                 self._open_ipv6(call)
             case ppp.Ipv6Closed():
                 call.is_ipv6_open = False
-                self._close_ipv6(call)
+                self._routing.close_ipv6(call)
             case ppp.LinkClosed():
                 self._link_closed(call, event, now)
             case ppp.LinkOpened():
@@ -341,7 +332,7 @@ class Switchboard:
 
     def _ask(self, call: Call, event: ppp.AuthenticationRequested) -> None:
         self._aaa.request(
-            call.session, event.request, event.proof.name, event.proof, facts_of(call)
+            call.session, event.request, event.proof.name, event.proof, client_facts(call)
         )
 
     def _ask_radius(self, asked: RadiusAsked, now: float) -> None:
@@ -351,6 +342,7 @@ class Switchboard:
             self._aaa.release(asked.session)
             return
         self._opening.clear(call.session)
+        self._hand_over(call, asked.name, now)
         self._radius.ask(asked, port_of(call), now)
 
     def _challenge(self, session: Hashable, request: int, answer: Challenge, now: float) -> None:
@@ -405,8 +397,27 @@ class Switchboard:
         if replaced is not None:
             self._close_network(replaced, now)
             self.drop(replaced, accepted.why_replaced, now)
-        call.authorization = accepted.authorization
+        self._hand_over(call, accepted.user.name, now)
+        call.authorization, call.owner = accepted.authorization, accepted.user.name
         self._lease(call, request, accepted, self._aaa.lease, now)
+
+    def _hand_over(self, call: Call, name: str, now: float) -> None:
+        """Begin another session where it is not its owner who logs in on a call (again)."""
+        if call.owner not in ("", name):
+            cause, why = (
+                AcctTerminateCause.USER_REQUEST,
+                "the client has logged in as somebody else",
+            )
+            self._end_session(call, why, cause, now)
+            if call.record is not None:
+                facts = call.facts_of_end() | {"why": why, "duration": now - call.since}
+                self._note(call, Stage.SESSION, why, None, Happening.SESSION_ENDED, **facts)
+            call.next_session(self._radius.accounting.new_id())
+
+    def _end_session(self, call: Call, why: str, cause: AcctTerminateCause, now: float) -> None:
+        self._radius.accounting.closed(call, cause, now)
+        if self.register is not None:
+            self.register.ended(call, why, cause)
 
     def _lease(
         self,
@@ -462,7 +473,7 @@ class Switchboard:
         call.prefix, call.routes = self._lease_prefix(call), accepted.user.routes
         call.accepted = call.quiet_since = now
         self._watch(call, now)
-        self._limit(call)
+        self._routing.limit(call)
         if call.authorization is not None and call.authorization.filter_id is not None:
             self._note(call, Stage.LOGIN, "of what RADIUS grants, Filter-Id has no effect here")
         if call.method == Method.EAP.value and not accepted.reply:
@@ -475,6 +486,7 @@ class Switchboard:
             f"{call.method} login accepted: address {address} of department {department}",
             happening=Happening.LOGIN_ACCEPTED,
             method=call.method,
+            id=call.accounting_id,
             department=department,
             address=address,
             prefix=str(call.prefix or ""),
@@ -483,7 +495,7 @@ class Switchboard:
 
     def _lease_prefix(self, call: Call) -> IPv6Network | None:
         """Return the IPv6 prefix of a call; without one it goes on with IPv4 alone."""
-        if self._mtu_of(call) < MINIMUM_MTU:
+        if self._routing.mtu_of(call) < MINIMUM_MTU:
             return None
         try:
             return self._aaa.lease_prefix(call.session)
@@ -491,63 +503,38 @@ class Switchboard:
             self._note(call, Stage.LOGIN, f"no IPv6: {error.why}", Mend(error.mend))
             return None
 
-    def _mtu_of(self, call: Call) -> int:
-        mtu = self._aaa.policy(call.session).mtu
-        return self._mtu if mtu is None else min(mtu, self._mtu)
-
     def _open_network(self, call: Call, event: ppp.NetworkOpened, now: float) -> None:
         if call.department is None or call.lease is None:
             return
-        call.record = call.new_record(event, within(call.peer, self._mtu_of(call)))
-        self._limit(call)
+        call.record = self._routing.open(call, event)
         call.state = CallState.OPEN
         self._opening.clear(call.session)
-        self._tables.add_session(call.record)
         if self.register is not None:
             self.register.opened(call)
-        address, gateway, zone = call.lease.address, call.department.gateway, _zone(call)
-        interface = call.record.interface
-        proxy_arp = self._aaa.policy(call.session).proxy_arp and address in call.department.pool
-        self._tell(RouteAdded(IPv4Network(address), gateway, zone, interface, proxy_arp))
-        for network in call.routes:
-            self._tell(RouteAdded(network, gateway, zone, interface))
-        behind = "".join(f", {network} behind it" for network in call.routes)
         self._radius.accounting.opened(call, now)
+        behind = "".join(f", {network} behind it" for network in call.routes)
         self._note(
             call,
             Stage.SESSION,
             f"open, address {call.lease.address} of department {call.department.name}, "
             f"MTU {call.record.mtu}, logged in by {call.method}{behind}",
             happening=Happening.SESSION_OPENED,
+            id=call.accounting_id,
             address=str(call.lease.address),
             department=call.department.name,
-            interface=interface,
+            interface=call.record.interface,
             mtu=call.record.mtu,
         )
         self._open_ipv6(call)
 
     def _open_ipv6(self, call: Call) -> None:
         """Let IPv6 flow, once IPCP is open too."""
-        gateway6 = call.department.gateway6 if call.department is not None else None
-        if not (call.is_ipv6_open and call.is_open and call.record and call.prefix and gateway6):
-            return
-        number = prefix_number(call.prefix.network_address)
-        self._tables.add_prefix(call.record, number, int(gateway6))
-        self._tell(RouteAdded(call.prefix, gateway6, _zone(call), call.record.interface))
-        self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
-
-    def _close_ipv6(self, call: Call) -> None:
-        if call.record is not None and call.record.prefix is not None and call.prefix is not None:
-            self._tables.remove_prefix(call.record)
-            self._tell(RouteRemoved(call.prefix, _zone(call)))
+        if call.is_open and call.is_ipv6_open and self._routing.open_ipv6(call):
+            self._note(call, Stage.SESSION, f"IPv6 open, prefix {call.prefix}")
 
     def _close_network(self, call: Call, now: float) -> None:
-        if call.record is not None and call.state is CallState.OPEN:
-            self._close_ipv6(call)
-            self._tables.remove_session(call.record)
-            address = IPv4Network(IPv4Address(call.record.address))
-            for network in (address, *call.record.routes):
-                self._tell(RouteRemoved(network, _zone(call)))
+        if call.state is CallState.OPEN:
+            self._routing.close(call)
             call.state = CallState.NEGOTIATING
             self._opening.set(call.session, now + OPENING)
 
@@ -578,8 +565,3 @@ class Switchboard:
         """Tell what happened to a call; with `mend` it is trouble."""
         user = call.user or call.login
         self._tell(call.attempt.noted(stage, text, mend, call.session, user, happening, **facts))
-
-
-def _zone(call: Call) -> str:
-    """Return the department that a call was accepted in."""
-    return call.department.name if call.department is not None else ""

@@ -39,6 +39,7 @@ from l2gate import (
     operations,
     past,
     reloading,
+    stored_reports,
     switchboard,
 )
 from l2gate import peers as gate_peers
@@ -110,7 +111,10 @@ CODE = {
     "steps that an argon2 hash may take, KiB times passes": values.MOST_ARGON2_WORK,
     "requests under way to a RADIUS server": radius.CHANNELS * radius.IDENTIFIERS,
     "requests that wait in line for RADIUS servers": radius.MAX_WAITING,
-    "RADIUS reports that wait for a server": accounting.MAX_REPORTS,
+    "RADIUS reports that wait for a server in memory": accounting.MAX_REPORTS,
+    "RADIUS reports that wait for a server in the database of `state`, each gateway": (
+        stored_reports.MAX_STORED
+    ),
     "RADIUS reports under way at one time": accounting.WINDOW,
     "time until reports are sent again that no server has taken": accounting.RETRY,
     "answers to Disconnect- and CoA-Requests that are kept for repetitions, each client": (
@@ -119,6 +123,7 @@ CODE = {
     "names of each kind in an answer of `l2gate reload`": reloading.MOST_NAMES,
     "time that a login waits for the database of `state`": keeper.PATIENCE,
     "time between two notes of what sessions have carried": keeper.UPDATE,
+    "time until reports are looked for in a database that was away": keeper.PAUSE,
     "changes that wait for a database that is away": worker.MAX_WAITING,
     "sessions in an answer of `l2gate history`, unless asked otherwise": past.SHOWN,
     "sessions in an answer of `l2gate history`, at most": past.MOST_SHOWN,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import Final
 
 from aaa.radius.access import Nas, Port, session_attributes
 from aaa.radius.constants import BY_RADIUS, BY_US, AcctStatusType, AcctTerminateCause, AttributeType
@@ -17,6 +18,9 @@ class Traffic:
     octets_out: int = 0
     packets_in: int = 0
     packets_out: int = 0
+
+
+NO_TRAFFIC: Final = Traffic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Report:
     address: IPv4Address | None
     by_radius: bool
     duration: int = 0
-    traffic: Traffic = Traffic()
+    traffic: Traffic = NO_TRAFFIC
     cause: AcctTerminateCause | None = None
     classes: Sequence[bytes] = ()
 
@@ -65,12 +69,19 @@ def report_attributes(nas: Nas, report: Report, now: int) -> list[Attribute]:
     return attributes
 
 
-def server_attributes(nas: Nas, status: AcctStatusType, session_id: str) -> list[Attribute]:
-    """Return Accounting-On or -Off: every session of before is over (RFC 2866 section 5.1)."""
+def server_attributes(
+    nas: Nas, status: AcctStatusType, session_id: str, time: int, late: int
+) -> list[Attribute]:
+    """Return Accounting-On or -Off: every session of before `time` is over (RFC 2866 section 5.1).
+
+    `late` is how many seconds ago that was.
+    """
     return [
         Attribute.number(AttributeType.ACCT_STATUS_TYPE, status),
         Attribute.text(AttributeType.NAS_IDENTIFIER, nas.identifier),
         Attribute.text(AttributeType.ACCT_SESSION_ID, session_id),
+        Attribute.number(AttributeType.EVENT_TIMESTAMP, time),
+        Attribute.number(AttributeType.ACCT_DELAY_TIME, max(0, late)),
     ]
 
 

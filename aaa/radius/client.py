@@ -141,6 +141,7 @@ class Client:
         self._free = {server: deque(_slots(server)) for server in config.servers}
         self._waiting: deque[_Request] = deque()
         self._dead_until: dict[Server, float] = {}
+        self._answers: dict[Server, bool] = {}
         self._deadlines: Deadlines[Hashable] = Deadlines()
         self._outbox: list[Datagram] = []
         self._events: deque[Event] = deque()
@@ -193,6 +194,7 @@ class Client:
             return
         self._silence.pop(server, None)
         self._dead_until.pop(server, None)
+        self._answers[server] = True
         self._events.append(Answered(request.key, server, packet.code, packet.attributes))
         self.cancel(request.key, now)
 
@@ -217,6 +219,10 @@ class Client:
     def next_event(self) -> Event | None:
         """Return the next event, or None."""
         return self._events.popleft() if self._events else None
+
+    def answering(self) -> dict[Server, bool | None]:
+        """Return of each server whether it answered what it was last asked; None: not asked yet."""
+        return {server: self._answers.get(server) for server in self._config.servers}
 
     def _preference(self, now: float) -> list[Server]:
         """Return the servers in order, those that are thought to be dead last."""
@@ -264,6 +270,7 @@ class Client:
         if request.slot is not None:
             server = request.slot.server
             self._dead_until[server] = now + self._config.dead_time
+            self._answers[server] = False
             silence = self._silence.get(server)
             reason = "" if silence is None else f" (what came from it was dropped: {silence.value})"
             request.asked.append(f"{server}{reason}")

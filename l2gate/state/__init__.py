@@ -1,10 +1,12 @@
 """What survives a restart, and what several gateways share: leases, sessions, reports.
 
+schema.py      the tables
 store.py       the operations, each one transaction, in the SQL that both databases speak
 databases.py   SQLite, which is built in, and PostgreSQL
 worker.py      the thread that they run in, so that the server never waits for a disk
 """
 
+from aaa.radius.accounting import Traffic
 from l2gate.state.databases import Postgresql, Sqlite, StateError
 from l2gate.state.store import (
     AddressTaken,
@@ -13,8 +15,8 @@ from l2gate.state.store import (
     HistoryFilter,
     PastSession,
     Store,
+    StoredReport,
     TooManySessions,
-    Traffic,
 )
 from l2gate.state.worker import StateWorker
 
@@ -29,6 +31,7 @@ __all__ = [
     "StateError",
     "StateWorker",
     "Store",
+    "StoredReport",
     "TooManySessions",
     "Traffic",
 ]

@@ -3,65 +3,38 @@
 How this works. A session begins with its lease and ends with the lease's end, each time in one
 transaction, so that a crash at any moment leaves either both or none:
 
-    recover   after a start: what the run before left open is over
+    recover   after a start: what the run before left open is over     report: stop
     begin     a session has its address: nobody else gets it, on any gateway
     open      its network is up                                        report: start
     update    what it has carried so far                               report: interim
     end       it is over, and its address free                         report: stop
 
 A report (for RADIUS accounting) is written in the same transaction as what it reports, and
-removed once a server has it: it is neither lost nor made twice. Every operation may be repeated
-when nobody knows whether it took place, and then does nothing more.
+removed once a server has it: it is neither lost nor made twice. A session is reported from its
+`open` on, if that has the facts for it, to its end. Every operation may be repeated when nobody
+knows whether it took place, and then does nothing more.
 
 The address of a session is the key of its lease, so no two sessions can have one, whichever
 gateway they are on. Only the gateway that has a lease ends it. Times are in seconds since 1970.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import Final
 
+from aaa.radius.accounting import NO_TRAFFIC, Traffic
+from aaa.radius.constants import AcctTerminateCause
 from l2gate.state.databases import Database, Row, Transaction, Value
+from l2gate.state.schema import prepare
 
 RESTARTED: Final = "the server was restarted"
-
-SCHEMA: Final = (
-    """CREATE TABLE IF NOT EXISTS sessions (
-        id TEXT PRIMARY KEY, gateway TEXT NOT NULL, login TEXT NOT NULL, department TEXT NOT NULL,
-        address TEXT NOT NULL, client TEXT NOT NULL, host_name TEXT NOT NULL,
-        began BIGINT NOT NULL, opened BIGINT, seen BIGINT NOT NULL, ended BIGINT, why TEXT,
-        octets_in BIGINT NOT NULL DEFAULT 0, octets_out BIGINT NOT NULL DEFAULT 0,
-        packets_in BIGINT NOT NULL DEFAULT 0, packets_out BIGINT NOT NULL DEFAULT 0)""",
-    "CREATE INDEX IF NOT EXISTS sessions_by_login ON sessions (login, began)",
-    "CREATE INDEX IF NOT EXISTS sessions_by_time ON sessions (began)",
-    "CREATE INDEX IF NOT EXISTS sessions_alive ON sessions (gateway) WHERE ended IS NULL",
-    """CREATE TABLE IF NOT EXISTS leases (
-        address TEXT PRIMARY KEY, gateway TEXT NOT NULL, session TEXT NOT NULL,
-        login TEXT NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS leases_by_login ON leases (login)",
-    """CREATE TABLE IF NOT EXISTS last_addresses (
-        login TEXT PRIMARY KEY, address TEXT NOT NULL, used BIGINT NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS reports (
-        id {serial}, gateway TEXT NOT NULL, session TEXT NOT NULL, status TEXT NOT NULL,
-        time BIGINT NOT NULL, why TEXT, octets_in BIGINT NOT NULL, octets_out BIGINT NOT NULL,
-        packets_in BIGINT NOT NULL, packets_out BIGINT NOT NULL)""",
-)
+INTERIM: Final = "Interim-Update"
 
 SESSION: Final = (
     "s.id, s.gateway, s.login, s.department, s.address, s.client, s.host_name, s.began, s.opened, "
     "s.seen, s.ended, s.why"
 )
 TRAFFIC: Final = "octets_in, octets_out, packets_in, packets_out"
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What a session has carried: from the client (in) and to it (out)."""
-
-    octets_in: int = 0
-    octets_out: int = 0
-    packets_in: int = 0
-    packets_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +59,13 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a session, and why, in the words of the log."""
+    """The end of a session, and why in the words of the log; `cause` is an Acct-Terminate-Cause."""
 
     id: str
     time: int
     why: str
-    traffic: Traffic = Traffic()
+    traffic: Traffic = NO_TRAFFIC
+    cause: int = AcctTerminateCause.LOST_CARRIER
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +107,18 @@ class PastSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One event of a session that a RADIUS server is to hear of; `status` is in RFC 2866's words:
-    Start, Interim-Update or Stop."""
+class StoredReport:
+    """One event of a session that a RADIUS server is to hear of.
+
+    `status` is in RFC 2866's words: Start, Interim-Update or Stop. The traffic of `session` is
+    that at the time of the event. `facts` are what `open` had last.
+    """
 
     number: int
     status: str
     time: int
-    why: str | None
+    cause: int | None
+    facts: str
     session: PastSession
 
 
@@ -157,13 +135,12 @@ class HistoryFilter:
 class Store:
     """The operations of the gateway `gateway`, whose name no other one has.
 
-    With `reports`, what happens to sessions is reported. All methods raise StateError.
+    All methods raise StateError.
     """
 
-    def __init__(self, database: Database, gateway: str, reports: bool = False) -> None:
+    def __init__(self, database: Database, gateway: str) -> None:
         self._database = database
         self._gateway = gateway
-        self._reports = reports
 
     def recover(self, now: int) -> list[PastSession]:
         """Make the tables if there are none; end what the run before left open, and return it.
@@ -171,13 +148,12 @@ class Store:
         Nobody knows when that was over: it ends when it was last heard of.
         """
         with self._database.transaction() as transaction:
-            transaction.lock("schema")
-            for statement in SCHEMA:
-                transaction.run(statement.format(serial=self._database.serial))
+            prepare(transaction, self._database.serial)
             left = self._sessions(transaction, "s.gateway = ? AND s.ended IS NULL", self._gateway)
             for session in left:
                 last = min(now, session.seen)
-                self._end(transaction, Ending(session.id, last, RESTARTED, session.traffic))
+                cause = AcctTerminateCause.NAS_REBOOT
+                self._end(transaction, Ending(session.id, last, RESTARTED, session.traffic, cause))
             transaction.run("DELETE FROM leases WHERE gateway = ?", self._gateway)
         return left
 
@@ -225,9 +201,15 @@ class Store:
             )
         return None
 
-    def open(self, session: str, time: int) -> None:
-        """Note that the session's network is up; it may have been before."""
+    def open(self, session: str, time: int, facts: str = "") -> None:
+        """Note that the session's network is up; it may have been before.
+
+        With `facts` (what reports say of it, as text of the caller's) the session is reported.
+        """
         with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE sessions SET facts = ? WHERE id = ? AND ended IS NULL", facts, session
+            )
             opened = transaction.run(
                 "UPDATE sessions SET opened = ?, seen = ? "
                 "WHERE id = ? AND opened IS NULL AND ended IS NULL",
@@ -236,7 +218,7 @@ class Store:
                 session,
             )
             if opened:
-                self._report(transaction, session, "Start", time, None, Traffic())
+                self._report(transaction, session, "Start", time, NO_TRAFFIC)
 
     def update(self, carried: Iterable[tuple[str, Traffic]], time: int, interim: bool) -> None:
         """Note what sessions have carried so far; `interim`: and report it."""
@@ -244,7 +226,7 @@ class Store:
             for session, traffic in carried:
                 updated = self._carry(transaction, session, traffic, time)
                 if updated and interim:
-                    self._report(transaction, session, "Interim-Update", time, None, traffic)
+                    self._report(transaction, session, INTERIM, time, traffic)
 
     def end(self, ending: Ending) -> None:
         """Note that a session is over, and free its address."""
@@ -265,26 +247,57 @@ class Store:
             )
         return {str(login): str(address) for login, address in reversed(found)}
 
-    def reports(self, limit: int) -> list[Report]:
+    def reports(self, limit: int) -> list[StoredReport]:
         """Return the oldest reports of this gateway that no server has yet."""
         with self._database.transaction() as transaction:
             found = transaction.rows(
-                f"SELECT r.id, r.status, r.time, r.why, {SESSION}, r.octets_in, r.octets_out, "
-                "r.packets_in, r.packets_out FROM reports r JOIN sessions s ON s.id = r.session "
+                f"SELECT r.id, r.status, r.time, r.cause, s.facts, {SESSION}, r.octets_in, "
+                "r.octets_out, r.packets_in, r.packets_out "
+                "FROM reports r JOIN sessions s ON s.id = r.session "
                 "WHERE r.gateway = ? ORDER BY r.id LIMIT ?",
                 self._gateway,
                 limit,
             )
         return [
-            Report(int(number or 0), str(status), int(time or 0), _text(why), _session(tuple(rest)))
-            for number, status, time, why, *rest in found
+            StoredReport(
+                int(number or 0),
+                str(status),
+                int(time or 0),
+                None if cause is None else int(cause),
+                str(facts),
+                _session(tuple(rest)),
+            )
+            for number, status, time, cause, facts, *rest in found
         ]
 
-    def reported(self, numbers: Sequence[int]) -> None:
+    def last_report(self) -> int:
+        """Return the number of the newest report of this gateway that no server has yet, or 0."""
+        with self._database.transaction() as transaction:
+            ((number,),) = transaction.rows(
+                "SELECT MAX(id) FROM reports WHERE gateway = ?", self._gateway
+            )
+        return int(number or 0)
+
+    def reported(self, numbers: Iterable[int]) -> None:
         """Forget reports that a server has."""
         with self._database.transaction() as transaction:
             for number in numbers:
                 transaction.run("DELETE FROM reports WHERE id = ?", number)
+
+    def bound_reports(self, limit: int) -> tuple[int, int]:
+        """Forget the oldest reports beyond a limit: those between start and stop before others.
+
+        Return how many reports are left, and how many starts and stops are lost.
+        """
+        with self._database.transaction() as transaction:
+            ((number,),) = transaction.rows(
+                "SELECT COUNT(*) FROM reports WHERE gateway = ?", self._gateway
+            )
+            waiting = int(number or 0)
+            excess = max(0, waiting - limit)
+            interim = self._forget_oldest(transaction, "status = ?", excess)
+            lost = self._forget_oldest(transaction, "status <> ?", excess - interim)
+        return waiting - interim - lost, lost
 
     def history(self, wanted: HistoryFilter) -> list[PastSession]:
         """Return sessions of all gateways, the latest first."""
@@ -323,9 +336,10 @@ class Store:
             self._gateway,
         )
         transaction.run("DELETE FROM leases WHERE session = ?", ending.id)
-        opened = transaction.rows("SELECT opened FROM sessions WHERE id = ?", ending.id)
-        if ended and opened and opened[0][0] is not None:
-            self._report(transaction, ending.id, "Stop", ending.time, ending.why, ending.traffic)
+        if ended:
+            self._report(
+                transaction, ending.id, "Stop", ending.time, ending.traffic, int(ending.cause)
+            )
 
     def _carry(self, transaction: Transaction, session: str, traffic: Traffic, time: int) -> bool:
         return bool(
@@ -344,20 +358,29 @@ class Store:
         session: str,
         status: str,
         time: int,
-        why: str | None,
         traffic: Traffic,
+        cause: int | None = None,
     ) -> None:
-        if self._reports:
-            transaction.run(
-                f"INSERT INTO reports (gateway, session, status, time, why, {TRAFFIC}) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                self._gateway,
-                session,
-                status,
-                time,
-                why,
-                *astuple(traffic),
-            )
+        """Report a session that is reported; its network has been up then."""
+        transaction.run(
+            f"INSERT INTO reports (gateway, session, status, time, cause, {TRAFFIC}) "
+            "SELECT gateway, id, ?, ?, ?, ?, ?, ?, ? FROM sessions WHERE id = ? AND facts <> '' "
+            "ON CONFLICT (session, status, time) DO NOTHING",
+            status,
+            time,
+            cause,
+            *astuple(traffic),
+            session,
+        )
+
+    def _forget_oldest(self, transaction: Transaction, which: str, count: int) -> int:
+        return transaction.run(
+            "DELETE FROM reports WHERE id IN (SELECT id FROM reports "
+            f"WHERE gateway = ? AND {which} ORDER BY id LIMIT ?)",
+            self._gateway,
+            INTERIM,
+            count,
+        )
 
     @staticmethod
     def _has(transaction: Transaction, beginning: Beginning) -> bool:

@@ -58,6 +58,8 @@ def test_a_late_report_says_when_it_happened() -> None:
 
 
 def test_the_server_itself() -> None:
-    on = Attributes(server_attributes(NAS, AcctStatusType.ACCOUNTING_ON, "boot"))
+    on = Attributes(server_attributes(NAS, AcctStatusType.ACCOUNTING_ON, "boot", BEGAN, 7))
     assert on.number(AttributeType.ACCT_STATUS_TYPE) == 7
     assert on.text(AttributeType.NAS_IDENTIFIER) == "vpn.example.com"
+    assert on.number(AttributeType.EVENT_TIMESTAMP) == BEGAN
+    assert on.number(AttributeType.ACCT_DELAY_TIME) == 7

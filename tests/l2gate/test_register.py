@@ -5,13 +5,14 @@ from ipaddress import IPv4Address
 from types import SimpleNamespace
 
 from aaa import Accepted, Lease, Reason, User
+from aaa.radius.constants import AcctTerminateCause
 from l2gate.events import Event, NetworkUp, SessionBegun, SessionEnded
 from l2gate.register import Register, why_not
-from l2gate.state import StateError, TooManySessions, Traffic
+from l2gate.state import Ending, StateError, TooManySessions, Traffic
 from tests.support.lab import department
 
 SALES = replace(department("sales", "sales.example.com", 1), max_sessions_per_user=2)
-BOB, EVE = User("bob"), User("eve", address=IPv4Address("172.16.1.9"))
+BOB = User("bob")
 
 
 @dataclass
@@ -19,14 +20,9 @@ class Desk:
     """A register, and what it told."""
 
     told: list[Event] = field(default_factory=list)
-    ids: int = 0
 
     def __post_init__(self) -> None:
-        self.register = Register(self.entropy, lambda: 5.9, self.told.append)
-
-    def entropy(self, octets: int) -> bytes:
-        self.ids += 1
-        return self.ids.to_bytes(octets, "big")
+        self.register = Register(lambda: 5.9, self.told.append, lambda call: "facts")
 
     def begun(self) -> SessionBegun:
         assert isinstance(self.told[-1], SessionBegun)
@@ -40,7 +36,8 @@ def call(session: int = 7, address: str = "172.16.1.2") -> SimpleNamespace:
         lease=Lease(IPv4Address(address), False),
         peer=SimpleNamespace(record=record),
         host_name="laptop\n",
-        record=None,
+        accounting_id="1-1",
+        carried=lambda: Traffic(1, 2, 3, 4),
         is_open=False,
     )
 
@@ -84,27 +81,10 @@ def test_an_answer_about_a_former_address_counts_for_nothing() -> None:
     assert desk.register.answered(7, second) is not None
 
 
-def test_another_user_in_the_same_call_has_a_session_of_his_own() -> None:
-    desk, who = Desk(), call()
-    begin(desk, who, 1)
-    who.record = SimpleNamespace(octets_in=10, octets_out=20, packets_in=1, packets_out=2)
-    begin(desk, who, 2, EVE)
-    ended, begun = desk.told[-2:]
-    assert isinstance(ended, SessionEnded)
-    assert ended.ending.traffic == Traffic(10, 20, 1, 2)
-    assert isinstance(begun, SessionBegun)
-    assert (begun.beginning.login, begun.beginning.limit) == ("eve", 1)
-    assert begun.beginning.id != ended.ending.id
-    who.record.octets_in = 15
-    desk.register.ended(who, "over")  # type: ignore[arg-type]
-    assert isinstance(desk.told[-1], SessionEnded)
-    assert desk.told[-1].ending.traffic == Traffic(5, 0, 0, 0), "what she has carried"
-
-
 def test_calls_that_never_began_are_not_told_of() -> None:
     desk = Desk()
     desk.register.opened(call())  # type: ignore[arg-type]
-    desk.register.ended(call(), "over")  # type: ignore[arg-type]
+    desk.register.ended(call(), "over", AcctTerminateCause.LOST_CARRIER)  # type: ignore[arg-type]
     assert desk.told == []
     assert not list(desk.register.carried())
 
@@ -112,12 +92,13 @@ def test_calls_that_never_began_are_not_told_of() -> None:
 def test_an_open_call_is_told_of_and_counted() -> None:
     desk, bob = Desk(), call()
     begin(desk, bob, 1)
-    bob.record, bob.is_open = SimpleNamespace(octets_in=1, octets_out=2, packets_in=3), True
-    bob.record.packets_out = 4
+    bob.is_open = True
     desk.register.opened(bob)  # type: ignore[arg-type]
-    identifier = "0000000000000001"
-    assert desk.told[-1] == NetworkUp(identifier, 5)
-    assert list(desk.register.carried()) == [(identifier, Traffic(1, 2, 3, 4))]
+    assert desk.told[-1] == NetworkUp("1-1", 5, "facts")
+    assert list(desk.register.carried()) == [("1-1", Traffic(1, 2, 3, 4))]
+    desk.register.ended(bob, "over\n", AcctTerminateCause.IDLE_TIMEOUT)  # type: ignore[arg-type]
+    ending = Ending("1-1", 5, r"over\n", Traffic(1, 2, 3, 4), AcctTerminateCause.IDLE_TIMEOUT)
+    assert desk.told[-1] == SessionEnded(ending)
 
 
 def test_refusals() -> None:

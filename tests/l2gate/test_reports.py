@@ -8,7 +8,9 @@ from l2gate.control import Json, ProtocolError, Response
 from l2gate.history import Attempt, Offer
 from l2gate.reports import (
     PoolRow,
+    RadiusRow,
     SessionRow,
+    StateRow,
     Status,
     attempt_line,
     attempt_text,
@@ -51,6 +53,16 @@ STATUS = Status(
     pools=(PoolRow("sales", 99, 1, "lns-sales"), PoolRow("default", 253, 0, "l2gate0")),
     drops={"replayed": 3, "spoofed": 0},
 )
+RICH = replace(
+    STATUS,
+    state=StateRow("PostgreSQL", "connection refused\nreally"),
+    radius=(
+        RadiusRow("192.0.2.10:1812", "logins", None),
+        RadiusRow("192.0.2.10:1813", "accounting", True),
+        RadiusRow("192.0.2.11:1813", "accounting", False),
+    ),
+    waiting=17,
+)
 
 
 ATTEMPT = Attempt(
@@ -73,11 +85,17 @@ def test_sessions_arrive_as_they_were() -> None:
 
 
 def test_the_status_arrives_as_it_was() -> None:
-    assert status_from_json(over_the_wire(status_to_json(STATUS))) == STATUS
+    for status in (STATUS, RICH):
+        assert status_from_json(over_the_wire(status_to_json(status))) == status
 
 
 @pytest.mark.parametrize(
-    "result", [None, {}, [1], [{}], [{"id": 1}], {"pools": []}, {"pools": [1]}]
+    "result",
+    [
+        *(None, {}, [1], [{}], [{"id": 1}], {"pools": []}, {"pools": [1]}),
+        {"pools": [], "keys": [], "radius": 1},
+        {"pools": [], "keys": [], "radius": [], "state": 1},
+    ],
 )
 def test_what_is_no_report(result: Json) -> None:
     with pytest.raises(ProtocolError):
@@ -186,6 +204,15 @@ def test_the_status_for_people() -> None:
         "DROPPED PACKETS  COUNT",
         "replayed             3",
     ]
+    assert status_text(RICH).splitlines()[2:7] == [
+        r"state in PostgreSQL: does not answer: connection refused\nreally",
+        "RADIUS 192.0.2.10:1812 for logins: not asked yet",
+        "RADIUS 192.0.2.10:1813 for accounting: answers",
+        "RADIUS 192.0.2.11:1813 for accounting: does not answer",
+        "17 reports wait for a RADIUS server",
+    ]
+    kept = replace(STATUS, state=StateRow("SQLite, /var/lib/l2gate/state.db", None))
+    assert "\nstate in SQLite, /var/lib/l2gate/state.db: answers\n" in status_text(kept)
     assert "DROPPED" not in status_text(replace(STATUS, drops={"spoofed": 0}))
 
 

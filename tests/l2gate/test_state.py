@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aaa.radius.constants import AcctTerminateCause
 from l2gate.state import (
     AddressTaken,
     Beginning,
@@ -25,6 +26,7 @@ from tests.support.postgresql import PostgresqlServer, running_postgresql
 
 STATE = (Path(__file__).resolve().parents[2] / "docs" / "state.md").read_text()
 NOW = 1_700_000_000
+FACTS = "what a report says"
 BOB = Beginning("a-1", "bob", "default", "172.16.9.2", "198.51.100.7", "laptop", NOW)
 SOME = Traffic(5 << 40, 2, 3, 4)
 
@@ -54,7 +56,7 @@ def store(database: Database) -> Store:
 
 
 def started(database: Database, gateway: str = "one") -> Store:
-    store = Store(database, gateway, reports=True)
+    store = Store(database, gateway)
     store.recover(NOW)
     return store
 
@@ -66,15 +68,17 @@ def statuses(store: Store) -> list[str]:
 def test_a_session_from_its_beginning_to_its_end(store: Store) -> None:
     assert store.begin(BOB) is None
     assert store.reports(10) == []
-    store.open("a-1", NOW + 1)
+    store.open("a-1", NOW + 1, FACTS)
     store.update([("a-1", Traffic(1, 1, 1, 1))], NOW + 60, interim=False)
     store.update([("a-1", SOME)], NOW + 120, interim=True)
     store.end(Ending("a-1", NOW + 130, "hung up", SOME))
     reports = store.reports(10)
     assert [report.status for report in reports] == ["Start", "Interim-Update", "Stop"]
     assert [report.time for report in reports] == [NOW + 1, NOW + 120, NOW + 130]
-    assert reports[2].why == "hung up"
-    assert reports[2].session.traffic == SOME
+    assert reports[2].session.why == "hung up"
+    assert [report.cause for report in reports] == [None, None, AcctTerminateCause.LOST_CARRIER]
+    assert {report.facts for report in reports} == {FACTS}
+    assert reports[1].session.traffic == reports[2].session.traffic == SOME
     assert reports[2].session.login == "bob"
     store.reported([report.number for report in reports[:2]])
     assert statuses(store) == ["Stop"]
@@ -87,13 +91,15 @@ def test_every_operation_may_be_repeated(store: Store) -> None:
     for _ in range(2):
         assert store.begin(BOB) is None
     for _ in range(2):
-        store.open("a-1", NOW)
+        store.open("a-1", NOW, FACTS)
+    for _ in range(2):
+        store.update([("a-1", SOME)], NOW + 5, interim=True)
     for _ in range(2):
         store.end(Ending("a-1", NOW + 9, "hung up", SOME))
     store.end(Ending("a-1", NOW + 99, "again"))
     store.update([("a-1", Traffic())], NOW + 99, interim=True)
     store.end(Ending("nobody", NOW, "never was"))
-    assert statuses(store) == ["Start", "Stop"]
+    assert statuses(store) == ["Start", "Interim-Update", "Stop"]
     assert [past.traffic for past in store.history(HistoryFilter())] == [SOME]
 
 
@@ -136,17 +142,19 @@ def test_a_device_that_comes_back_takes_its_place(store: Store) -> None:
 
 def test_a_restart_ends_what_was_left_open(store: Store, database: Database) -> None:
     store.begin(BOB)
-    store.open("a-1", NOW)
+    store.open("a-1", NOW, FACTS)
     store.update([("a-1", SOME)], NOW + 60, interim=False)
     store.begin(replace(BOB, id="a-2", login="eve", address="172.16.9.3"))
     started(database, "two").begin(replace(BOB, id="b-1", login="joe", address="172.16.9.4"))
     database.close()
-    again = Store(database, "one", reports=True)
+    again = Store(database, "one")
     assert sorted(session.id for session in again.recover(NOW + 300)) == ["a-1", "a-2"]
     assert again.recover(NOW + 400) == []
     start, stop = again.reports(10)
     assert (start.status, stop.status) == ("Start", "Stop")
     assert (stop.time, stop.session.traffic) == (NOW + 60, SOME), "when it was last heard of"
+    assert stop.cause == AcctTerminateCause.NAS_REBOOT
+    assert again.last_report() == stop.number
     assert again.begin(replace(BOB, id="a-3", login="eve")) is None
     joe = replace(BOB, id="a-4", address="172.16.9.4")
     assert again.begin(joe) == AddressTaken("joe", "two"), "of a gateway that runs"
@@ -190,18 +198,17 @@ def test_history(store: Store) -> None:
 
 def test_what_is_not_reported_yet_is_not_forgotten(store: Store) -> None:
     store.begin(BOB)
-    store.open("a-1", NOW)
+    store.open("a-1", NOW, FACTS)
     store.end(Ending("a-1", NOW, "hung up"))
     assert store.prune(NOW + 1) == 0
     store.reported([report.number for report in store.reports(10)])
     assert store.prune(NOW + 1) == 1
 
 
-def test_without_reports_none_are_kept(database: Database) -> None:
-    store = Store(database, "one")
-    store.recover(NOW)
+def test_without_facts_there_are_no_reports(store: Store) -> None:
     store.begin(BOB)
     store.open("a-1", NOW)
+    store.update([("a-1", SOME)], NOW + 60, interim=True)
     store.end(Ending("a-1", NOW, "hung up"))
     assert store.reports(10) == []
 
@@ -253,29 +260,131 @@ class CutOff:
         self._database.close()
 
 
-def whole_life(store: Store) -> None:
+Event = tuple[str, str, int, int]
+"""Session id, status, time and octets of a report: what a server tells repetitions by."""
+
+
+def told(store: Store, heard: list[Event]) -> None:
+    """Let a server hear the oldest report, and then forget it."""
+    for report in store.reports(1):
+        octets = report.session.traffic.octets_in
+        heard.append((report.session.id, report.status, report.time, octets))
+        store.reported([report.number])
+
+
+def whole_life(store: Store, heard: list[Event]) -> None:
     store.begin(BOB)
-    store.open("a-1", NOW)
+    store.open("a-1", NOW, FACTS)
+    told(store, heard)
     store.update([("a-1", SOME)], NOW + 60, interim=True)
     store.end(Ending("a-1", NOW + 90, "hung up", SOME))
+    told(store, heard)
+    store.begin(replace(BOB, id="a-2"))
+    store.open("a-2", NOW + 100, FACTS)
 
 
-@pytest.mark.parametrize("at", range(20))
+def after_a_restart(store: Store, heard: list[Event]) -> None:
+    store.recover(NOW + 300)
+    for _ in range(10):
+        told(store, heard)
+
+
+WRITES = 22
+RECOVERY_WRITES = 12
+
+
+@pytest.mark.parametrize("at", range(WRITES + 1))
 def test_a_crash_at_every_write(tmp_path: Path, at: int) -> None:
-    """After it the address is free, and a session that was reported to begin is to end, once."""
-    file = tmp_path / "state.db"
+    """After it the address is free, and each session that a server heard of began and ended once.
+
+    Then once more, at every write of the restart.
+    """
+    file, heard = tmp_path / "state.db", list[Event]()
     Store(Sqlite(file), "one").recover(NOW)
     crashed = False
     try:
-        whole_life(Store(CutOff(Sqlite(file), at), "one", reports=True))  # type: ignore[arg-type]
+        whole_life(Store(CutOff(Sqlite(file), at), "one"), heard)  # type: ignore[arg-type]
     except CrashError:
         crashed = True
-    assert crashed is (at < 12), "all writes have their turn"
-    after = Store(Sqlite(file), "one", reports=True)
-    after.recover(NOW + 300)
-    assert after.begin(replace(BOB, id="b-1", login="eve")) is None
-    found = statuses(after)
-    assert found in ([], ["Start", "Stop"], ["Start", "Interim-Update", "Stop"])
+    assert crashed is (at < WRITES), "all writes have their turn"
+    for again in range(RECOVERY_WRITES):
+        copy, copied = tmp_path / f"{again}.db", heard[:]
+        _copy(file, copy)
+        with suppress(CrashError):
+            after_a_restart(Store(CutOff(Sqlite(copy), again), "one"), copied)  # type: ignore[arg-type]
+        after = Store(Sqlite(copy), "one")
+        after_a_restart(after, copied)
+        assert after.begin(replace(BOB, id="b-1", login="eve")) is None
+        assert after.reports(1) == []
+        assert len(copied) - len(set(copied)) <= 2, "one more for each crash"
+        by_session: dict[str, list[str]] = {}
+        for session, status, _, _ in dict.fromkeys(copied):
+            by_session.setdefault(session, []).append(status)
+        for session, found in by_session.items():
+            assert (found[0], found[-1]) == ("Start", "Stop"), session
+            assert found[1:-1] in ([], ["Interim-Update"])
+        opened = {past.id for past in after.history(HistoryFilter()) if past.opened is not None}
+        assert set(by_session) == opened, "the history agrees"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a database with all that a crash has left beside it."""
+    for suffix in ("", "-wal"):
+        if (found := source.with_name(source.name + suffix)).exists():
+            target.with_name(target.name + suffix).write_bytes(found.read_bytes())
+
+
+def test_too_many_reports_are_sacrificed_by_what_they_say(store: Store, database: Database) -> None:
+    store.begin(BOB)
+    store.open("a-1", NOW, FACTS)
+    for minute in range(1, 5):
+        store.update([("a-1", SOME)], NOW + 60 * minute, interim=True)
+    other = started(database, "two")
+    other.begin(replace(BOB, id="b-1", address="172.16.9.3"))
+    other.open("b-1", NOW, FACTS)
+    store.end(Ending("a-1", NOW + 300, "hung up", SOME))
+    assert store.bound_reports(6) == (6, 0)
+    assert store.bound_reports(4) == (4, 0)
+    assert [report.time - NOW for report in store.reports(9)] == [0, 180, 240, 300]
+    assert store.bound_reports(1) == (1, 1)
+    assert statuses(store) == ["Stop"]
+    assert statuses(other) == ["Start"], "of its own it has few"
+
+
+OLD = """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, gateway TEXT NOT NULL, login TEXT NOT NULL, department TEXT NOT NULL,
+    address TEXT NOT NULL, client TEXT NOT NULL, host_name TEXT NOT NULL,
+    began BIGINT NOT NULL, opened BIGINT, seen BIGINT NOT NULL, ended BIGINT, why TEXT,
+    octets_in BIGINT NOT NULL DEFAULT 0, octets_out BIGINT NOT NULL DEFAULT 0,
+    packets_in BIGINT NOT NULL DEFAULT 0, packets_out BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE reports (
+    id {serial}, gateway TEXT NOT NULL, session TEXT NOT NULL, status TEXT NOT NULL,
+    time BIGINT NOT NULL, why TEXT, octets_in BIGINT NOT NULL, octets_out BIGINT NOT NULL,
+    packets_in BIGINT NOT NULL, packets_out BIGINT NOT NULL);
+INSERT INTO sessions (id, gateway, login, department, address, client, host_name, began, opened,
+    seen) VALUES ('a-0', 'one', 'bob', 'default', '172.16.9.2', 'x', 'y', 1, 2, 3)
+"""
+
+
+def test_tables_of_before_get_what_they_lack(database: Database) -> None:
+    with database.transaction() as transaction:
+        for statement in OLD.split(";"):
+            transaction.run(statement.format(serial=database.serial))
+    store = started(database)
+    (past,) = store.history(HistoryFilter())
+    assert past.ended == 3
+    assert statuses(store) == [], "nobody was told that it began"
+    store.begin(BOB)
+    store.open("a-1", NOW, FACTS)
+    assert statuses(started(database)) == ["Start", "Stop"]
+
+
+def test_tables_of_a_later_version_are_left_alone(store: Store, database: Database) -> None:
+    with database.transaction() as transaction:
+        transaction.run("UPDATE schema_version SET version = 99")
+    with pytest.raises(StateError, match="those of a later l2gate"):
+        store.recover(NOW)
 
 
 def test_a_session_that_begins_again_with_another_address(store: Store, database: Database) -> None:

@@ -158,11 +158,11 @@ def test_postgresql_is_killed_in_mid_use() -> None:
     async def whole() -> None:
         with running_postgresql() as server:
             database = Postgresql(server.conninfo)
-            store = Store(database, "one", reports=True)
+            store = Store(database, "one")
             async with StateWorker(database, retry=0.05) as worker:
                 await worker.ask(lambda: store.recover(0))
                 assert await worker.ask(lambda: store.begin(BOB)) is None
-                await worker.ask(lambda: store.open("a-1", 1))
+                await worker.ask(lambda: store.open("a-1", 1, "facts"))
                 server.kill()
                 worker.want(lambda: store.end(Ending("a-1", 9, "hung up")))
                 await asyncio.sleep(0.2)

@@ -11,7 +11,7 @@ from typing import Final
 
 from ipsec.path import Path as WirePath
 from l2gate.control import ControlError, Request, ask
-from l2gate.sockets import Sockets
+from l2gate.sockets import BoundSocket, Sockets
 from ppp.config import Credentials
 from tests.support.client import ClientHost
 from tests.support.prerequisites import need_program
@@ -42,38 +42,44 @@ class Dialler:
         address: str = CLIENT,
         ipv6: bool = False,
     ) -> None:
-        self._sockets = Sockets([address])
+        self.sockets = Sockets([address])
         login = Credentials(user, password)
         self.host = ClientHost(address, SERVER, psk.encode(), login, os.urandom, user, ipv6)
 
     def close(self) -> None:
-        self._sockets.close()
+        self.sockets.close()
 
     def run(self, until: Callable[[], bool]) -> None:
         """Exchange packets until something holds."""
-        run_together([self], until)
+        run_together([self], until, lambda: str(self.host.why or self.host.state))
 
-    def exchange(self, patience: float) -> None:
-        """Send what is to be sent, and take what comes, if it does in so many seconds."""
-        for packet in self.host.packets_to_send():
-            self._sockets.send([packet.data], WirePath(packet.source, packet.destination))
+    def step(self) -> float | None:
+        """Send what there is to send, and return when something is due."""
         due = self.host.next_timeout()
-        wait = patience if due is None else max(0.0, min(patience, due - time.monotonic()))
-        for bound in select.select(list(self._sockets), [], [], wait)[0]:
-            for data, way in bound.receive():
-                self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
         if due is not None and due <= time.monotonic():
             self.host.handle_timeout(time.monotonic())
+        for packet in self.host.packets_to_send():
+            self.sockets.send([packet.data], WirePath(packet.source, packet.destination))
+        return self.host.next_timeout()
+
+    def receive(self, bound: BoundSocket) -> None:
+        """Take what has come."""
+        for data, way in bound.receive():
+            self.host.receive(Wire(way.peer, way.local, data), time.monotonic())
 
 
-def run_together(clients: Sequence[Dialler], until: Callable[[], bool]) -> None:
-    """Let clients exchange packets until something holds."""
+def run_together(
+    diallers: Sequence[Dialler], until: Callable[[], bool], why: Callable[[], str] = str
+) -> None:
+    """Let clients exchange packets until something holds; `why` says what they are doing."""
     end = time.monotonic() + PATIENCE
     while not until():
-        states = [client.host.why or client.host.state for client in clients]
-        assert time.monotonic() < end, states
-        for client in clients:
-            client.exchange(0.2 / len(clients) ** 2)
+        now = time.monotonic()
+        assert now < end, why()
+        due = min((when for each in diallers if (when := each.step()) is not None), default=end)
+        owners = {bound: each for each in diallers for bound in each.sockets}
+        for bound in select.select(list(owners), [], [], max(0.0, min(0.2, due - now)))[0]:
+            owners[bound].receive(bound)
 
 
 def configure(directory: Path, more: str = "", sections: str = "") -> Path:

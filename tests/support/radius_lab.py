@@ -39,6 +39,10 @@ def settings_for(*servers: FreeRadius, **others: object) -> RadiusSettings:
     return replace(settings, **others)  # type: ignore[arg-type]
 
 
+def silent(request: Datagram) -> None:
+    """Be a server that is down."""
+
+
 class RadiusServerHost(ServerHost):
     """A server whose RADIUS servers answer at once or not at all."""
 

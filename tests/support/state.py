@@ -6,13 +6,14 @@ from dataclasses import replace
 from itertools import count
 
 from aaa import Directory
-from l2gate.configuration.model import StateSettings
+from l2gate.configuration.model import RadiusSettings, StateSettings
 from l2gate.events import NetworkUp, SessionBegun, SessionEnded, Stage
 from l2gate.keeper import Keeper, open_database
 from l2gate.state import HistoryFilter, PastSession
 from l2gate.state.databases import Database
-from tests.support.client import ClientHost, ClientState, ServerHost
+from tests.support.client import ClientHost, ClientState
 from tests.support.lab import Lab, configuration
+from tests.support.radius_lab import Answer, RadiusServerHost, silent
 
 WALL = 1_800_000_000
 RETRY = 0.02
@@ -28,13 +29,18 @@ class KeptLab(Lab):
         directory: Directory | None = None,
         database: Database | None = None,
         wall: float = WALL,
+        radius: RadiusSettings | None = None,
+        answer: Answer = silent,
     ) -> None:
+        """`answer` is what RADIUS servers say, where `radius` names any."""
         super().__init__(seed=next(_seeds))
         self.simulation.remove(self.server)
-        whole = replace(configuration(), state=settings)
+        whole = replace(configuration(), state=settings, radius=radius)
         whole = replace(whole, directory=directory or whole.directory)
         self.began = wall - self.simulation.now
-        self.server = ServerHost(whole, self.simulation.entropy(), self.wall)
+        self.server = RadiusServerHost(whole, self.simulation.entropy(), self.wall)
+        self.server.sent, self.server.answer = [], answer
+        self.server.clock = lambda: self.simulation.now
         self.simulation.add(self.server, "203.0.113.1")
         self.keeper = Keeper(
             settings,
@@ -70,8 +76,10 @@ class KeptLab(Lab):
         """Wait until every login has its answer, and all is written where there is a database."""
         while self.keeper._answering:
             await asyncio.wait(self.keeper._answering)
-        worker = self.keeper._worker
-        while worker.fault is None and not worker._idle.is_set():
+        worker, reports = self.keeper._worker, self.keeper._reports
+        while worker.fault is None and not (
+            worker._idle.is_set() and (reports is None or reports.complete)
+        ):
             await asyncio.sleep(0.001)
 
     async def go(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
@@ -99,7 +107,7 @@ class KeptLab(Lab):
     async def crash(self) -> None:
         """Cut the power: what is in line is lost."""
         keeper = self.keeper
-        for task in (keeper._updating, keeper._worker._worker, *keeper._answering):
+        for task in (*keeper._tasks, keeper._worker._worker, *keeper._answering):
             if task is not None:
                 task.cancel()
         keeper._worker._line.clear()
