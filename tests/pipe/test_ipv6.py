@@ -140,7 +140,7 @@ def test_a_client_without_ipv6_gets_none(ipv6: bool) -> None:
 
 def test_a_server_that_sends_no_packets_large_enough_has_no_ipv6() -> None:
     lab = new_lab()
-    lab.server.gateway.calls._mtu = 1279
+    lab.server.gateway.calls._routing._mtu = 1279
     client = logged_in(lab)
     assert client.inner == []
     assert client.identifier == bytes(8)

@@ -328,8 +328,7 @@ async def test_the_status_says_what_answers(file: StateSettings) -> None:
         ]
         disk.full = False
         await lab.keeper.update()
-        await lab.go(10)
-        assert said()[2] == "0 reports wait for a RADIUS server"
+        assert await lab.go(600, lambda: said()[2] == "0 reports wait for a RADIUS server")
 
 
 @in_loop
