@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 CONFIG := run/l2gate.yaml
-# Tests side by side: those with real clients spend their time waiting, in two labs at most.
-SIDE_BY_SIDE := --numprocesses 4 --dist loadgroup
+# Tests side by side: those with real clients in two labs, and the others beside them.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))
 
 .DEFAULT_GOAL := help

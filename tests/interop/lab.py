@@ -293,12 +293,12 @@ class Machine:
             raise RuntimeError(f"{self.name} is off")
         job = self._share / str(next(self._ids))
         job.with_suffix(".sh").write_text(command)
-        self._process.stdin.write(f"{job.name} {timeout:g}\n".encode())
+        self._process.stdin.write(f"{job.name}\n".encode())
         self._process.stdin.flush()
         status = job.with_suffix(".status")
-        wait_for(status.exists, timeout + 10, f"{self.name}: {command}")
+        wait_for(lambda: status.exists() and status.read_text(), timeout, f"{self.name}: {command}")
         output = job.with_suffix(".out").read_text(errors="replace")
-        if check and status.read_text().strip() != "0":
+        if check and status.read_text() != "0\n":
             error = subprocess.CalledProcessError(int(status.read_text()), command, output)
             error.add_note(output)
             raise error
@@ -353,7 +353,7 @@ class Client:
             "PASSWORD": login.password,
         } | login.settings
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-        command = f"export {exports}; sh {HERE / 'uml' / 'client.sh'} up"
+        command = f"export {exports}; . {HERE / 'uml' / 'client.sh'} up"
         output = self.machine.run(command, timeout, check=False)
         facts = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
         if "address" not in facts:
@@ -366,7 +366,7 @@ class Client:
 
     def hang_up(self) -> None:
         """Hang up politely, the session first, and stop the client. Harmless where it is not up."""
-        script = f"CLIENT={self.software} sh {HERE / 'uml' / 'client.sh'} down"
+        script = f"CLIENT={self.software}; . {HERE / 'uml' / 'client.sh'} down"
         self.machine.run(script, timeout=45)
 
     def log(self, name: str) -> str:

@@ -99,6 +99,12 @@ class Server:
             process.wait()
             raise
 
+    def kill(self) -> None:
+        """End the server as a power cut does."""
+        self._send(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(timeout=10)
+
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)

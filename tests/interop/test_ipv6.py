@@ -122,7 +122,7 @@ def test_strongswan_over_ipv6(server: Server, direct: Client, encapsulated: bool
     }
     exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
     script = HERE / "uml" / "client.sh"
-    output = direct.machine.run(f"export {exports}; sh {script} ike", timeout=60)
+    output = direct.machine.run(f"export {exports}; . {script} ike", timeout=60)
     if "stage=" in output:
         raise LoginFailed("ike")
     words = (sys.executable, HERE / "lac6.py", CLIENT, SERVER, SALES.user, SALES.password)

@@ -78,6 +78,19 @@ def lan_of_server(server: str, host: str) -> Iterator[Namespace]:
         yield outside
 
 
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """Let the calling thread, and what it starts, be in a namespace that `ip netns` has made."""
+    outside, there = _current(), os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _enter(there)
+        yield
+    finally:
+        _enter(outside)
+        os.close(there)
+        os.close(outside)
+
+
 def run(command: str) -> str:
     """Run a command in the current namespace; return what it prints."""
     return subprocess.run(command.split(), check=True, capture_output=True, text=True).stdout

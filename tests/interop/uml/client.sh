@@ -1,7 +1,7 @@
-#!/bin/sh
-# client.sh up|ike|down: the VPN client of a lab machine: IKE by strongSwan or libreswan, xl2tpd, pppd.
+# . client.sh up|ike|down: the VPN client of a lab machine: IKE by strongSwan or libreswan, xl2tpd, pppd.
 #
-# `ike` brings up no more than IPsec. `up` ends with interface, address, gateway and dns as lines NAME=VALUE; or with exit status 1 and
+# For bash, whose builtins do most of it, because each process that is started costs
+# user-mode-linux some 50 ms of this computer's time. `ike` brings up no more than IPsec. `up` ends with interface, address, gateway and dns as lines NAME=VALUE; or with exit status 1 and
 # the line stage=STAGE. Logs: /run/log/{ike,xl2tpd,pppd}.log.
 #
 # Environment: CLIENT (strongswan or libreswan), ADDRESS (own), SERVER, PSK, LOGIN, PASSWORD, and
@@ -19,7 +19,32 @@
 
 LOGS=/run/log
 PLUTO=/usr/libexec/ipsec
+NSS=/run/nss${CERTIFICATES:+-certificates}
 CONTROL=/run/xl2tpd.control
+STARTER=/run/starter.charon.pid
+
+# put: what comes in, as cat would
+put() {
+	local IFS= line
+	while read -r line; do printf '%s\n' "$line"; done
+}
+
+# has FILE TEXT: whether the text is in the file
+has() {
+	local text
+	IFS= read -rd '' text <"$1"
+	[[ $text == *"$2"* ]]
+}
+
+# pause SECONDS: file descriptor 9 has nothing to read
+pause() { read -rt "$1" -u 9 || :; }
+
+# stop PIDFILE: end a process, and wait until it has gone
+stop() {
+	local pid
+	read -r pid <"$1" && kill "$pid" && until_true 10 eval "! kill -0 $pid"
+	[ ! -e "$1" ] || rm -f "$1"
+}
 
 failed() {
 	echo "stage=$1"
@@ -33,7 +58,7 @@ until_true() {
 	until "$@" >/dev/null 2>&1; do
 		polls=$((polls - 1))
 		[ $polls -gt 0 ] || return 1
-		sleep 0.05
+		pause 0.05
 	done
 }
 
@@ -48,7 +73,7 @@ strongswan_start() {
 		echo ": PSK \"$PSK\"" >/etc/ipsec.secrets
 		proof="authby=secret"
 	fi
-	cat >/etc/ipsec.conf <<-END
+	put >/etc/ipsec.conf <<-END
 		config setup
 		  uniqueids=no
 		conn vpn
@@ -71,7 +96,7 @@ strongswan_start() {
 		  forceencaps=$FORCE_ENCAPSULATION
 		  auto=add
 	END
-	cat >/etc/strongswan.conf <<-END
+	put >/etc/strongswan.conf <<-END
 		charon {
 		  load = random nonce aes des sha1 sha2 md5 hmac gcm openssl gmp kernel-netlink socket-default stroke updown \
 		    x509 pem pkcs1 pubkey constraints
@@ -87,27 +112,27 @@ strongswan_start() {
 		  }
 		}
 	END
-	ipsec start >/dev/null 2>&1
-	until_true 20 grep -q "added configuration 'vpn'" $LOGS/ike.log || failed start
+	/usr/lib/ipsec/starter --daemon charon >/dev/null 2>&1
+	until_true 20 has $LOGS/ike.log "added configuration 'vpn'" || failed start
 }
 
 strongswan_up() {
-	timeout "$PATIENCE" /usr/lib/ipsec/stroke up vpn | grep -q 'established successfully'
+	[[ $(timeout "$PATIENCE" /usr/lib/ipsec/stroke up vpn) == *'established successfully'* ]]
 }
 
 strongswan_down() {
-	[ -S /run/charon.ctl ] || return 0
+	[ -e $STARTER ] || return 0
 	/usr/lib/ipsec/stroke down-nb vpn >/dev/null 2>&1 # it would wait for more than the Delete
-	sleep 0.2
-	timeout 10 ipsec stop >/dev/null 2>&1
+	pause 0.2
+	stop $STARTER
 }
 
 libreswan_start() {
-	mkdir -p /run/pluto /run/nss
-	certutil -N -d sql:/run/nss --empty-password
+	mkdir -p /run/pluto $NSS
+	[ -e $NSS/cert9.db ] || certutil -N -d sql:$NSS --empty-password
 	if [ "$CERTIFICATES" ]; then
-		pk12util -i "$CERTIFICATES/laptop.p12" -d sql:/run/nss -W change-this >/dev/null
-		certutil -A -d sql:/run/nss -n authority -t CT,, -a -i "$CERTIFICATES/ca.pem"
+		pk12util -i "$CERTIFICATES/laptop.p12" -d sql:$NSS -W change-this >/dev/null
+		certutil -A -d sql:$NSS -n authority -t CT,, -a -i "$CERTIFICATES/ca.pem"
 		proof="authby=rsasig
 		  leftcert=laptop
 		  leftid=%fromcert
@@ -118,7 +143,7 @@ libreswan_start() {
 	else
 		proof="authby=secret"
 	fi
-	cat >/etc/ipsec.conf <<-END
+	put >/etc/ipsec.conf <<-END
 		config setup
 		  uniqueids=no
 		  ikev1-policy=accept
@@ -140,7 +165,7 @@ libreswan_start() {
 		  auto=add
 	END
 	echo "%any %any : PSK \"$PSK\"" >/etc/ipsec.secrets
-	$PLUTO/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets --nssdir /run/nss \
+	$PLUTO/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets --nssdir $NSS \
 		--rundir /run/pluto --logfile $LOGS/ike.log --nofork --use-xfrm --no-dnssec >$LOGS/pluto.out 2>&1 &
 	until_true 20 test -S /run/pluto/pluto.ctl || failed start
 	whack --listen >/dev/null
@@ -155,7 +180,7 @@ libreswan_down() {
 	[ -S /run/pluto/pluto.ctl ] || return 0
 	whack --name vpn --terminate >/dev/null 2>&1
 	whack --shutdown >/dev/null 2>&1
-	rm -rf /run/pluto /run/nss
+	rm -rf /run/pluto
 }
 
 l2tp_start() {
@@ -165,7 +190,7 @@ l2tp_start() {
 		chap) printf '%s\n' refuse-eap refuse-pap refuse-mschap refuse-mschap-v2 ;;
 		pap) printf '%s\n' refuse-eap refuse-chap refuse-mschap refuse-mschap-v2 ;;
 		esac
-		cat <<-END
+		put <<-END
 			user "$LOGIN"
 			password "$PASSWORD"
 			noauth
@@ -186,7 +211,8 @@ l2tp_start() {
 			logfile $LOGS/pppd.log
 		END
 	} >/etc/ppp/options.vpn
-	cat >/etc/ppp/ip-up <<-'END'
+	# In place of the package's own, and executable as those are.
+	put >/etc/ppp/ip-up <<-'END'
 		#!/bin/sh
 		# pppd's arguments: interface, tty, speed, own address, peer's address
 		ip route replace 192.168.1.0/24 dev "$1"
@@ -194,8 +220,7 @@ l2tp_start() {
 		mv /run/up.new /run/up
 	END
 	printf '#!/bin/sh\nrm -f /run/up\n' >/etc/ppp/ip-down
-	chmod 755 /etc/ppp/ip-up /etc/ppp/ip-down
-	cat >/etc/xl2tpd/xl2tpd.conf <<-END
+	put >/etc/xl2tpd/xl2tpd.conf <<-END
 		[global]
 		port = 1701
 		debug tunnel = yes
@@ -210,29 +235,34 @@ l2tp_start() {
 	until_true 10 test -p $CONTROL || failed start
 }
 
-ended() { grep -qE 'authentication failed|LCP terminated by peer|Connection terminated|Modem hangup' $LOGS/pppd.log; }
+ended() {
+	local text
+	IFS= read -rd '' text <$LOGS/pppd.log
+	[[ $text =~ 'authentication failed'|'LCP terminated by peer'|'Connection terminated'|'Modem hangup' ]]
+}
 
 l2tp_up() {
 	echo 'c vpn' >$CONTROL
 	until_true "$PATIENCE" eval '[ -s /run/up ] || ended' || failed l2tp
 	[ -s /run/up ] && return
-	grep -q 'authentication failed' $LOGS/pppd.log && failed authentication
+	has $LOGS/pppd.log 'authentication failed' && failed authentication
 	failed ppp
 }
 
 l2tp_down() {
 	[ -s /run/xl2tpd.pid ] || return 0
-	timeout 2 sh -c "echo 'd vpn' >$CONTROL"
-	until_true 3 eval '[ ! -e /run/up ]'
-	sleep 0.2 # for the StopCCN and its acknowledgement
-	kill "$(cat /run/xl2tpd.pid)"
-	for pid in /run/ppp*.pid; do # pppd asks twice for a Terminate-Ack that cannot come any more
-		[ -e "$pid" ] && kill -9 "$(cat "$pid")"
+	[ ! -p $CONTROL ] || echo 'd vpn' 1<>$CONTROL # which never waits for a reader
+	until_true 3 test ! -e /run/up
+	pause 0.2 # for the StopCCN and its acknowledgement
+	stop /run/xl2tpd.pid
+	for file in /run/ppp*.pid; do # pppd asks twice for a Terminate-Ack that cannot come any more
+		[ -e "$file" ] && read -r pid <"$file" && kill -9 "$pid"
 	done
 	rm -f /run/xl2tpd.pid /run/ppp*.pid /run/up
 }
 
 down() {
+	[ -e /run/xl2tpd.pid ] || [ -e $STARTER ] || [ -e /run/pluto ] || return 0
 	l2tp_down
 	"${CLIENT}_down"
 	ip xfrm state flush
@@ -241,8 +271,7 @@ down() {
 
 fresh() {
 	down
-	rm -f $LOGS/*
-	touch $LOGS/ike.log $LOGS/xl2tpd.log $LOGS/pppd.log
+	for log in ike xl2tpd pppd; do : >$LOGS/$log.log; done
 }
 
 case $1 in
@@ -253,7 +282,8 @@ up)
 	ping -c 1 -W 1 "$SERVER" >/dev/null # so that ARP takes no part
 	[ $IPSEC = no ] || "${CLIENT}_up" || failed ike
 	l2tp_up
-	cat /run/up
+	read -rd '' text </run/up
+	echo "$text"
 	;;
 ike)
 	fresh

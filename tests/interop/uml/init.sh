@@ -51,14 +51,16 @@ if [ "${BRANCH:-}" ]; then
 	sysctl -qw net.ipv4.ip_forward=1
 fi
 
-# The command channel: a line "ID SECONDS" on the console runs share/ID.sh, whose output goes to
-# share/ID.out and whose exit status to share/ID.status. Commands run side by side.
+# The command channel: a line ID on the console runs share/ID.sh, whose output goes to share/ID.out
+# and whose exit status to share/ID.status. Commands run side by side.
 stty -echo
+mkfifo /run/never
+exec 9<>/run/never
 touch /run/share/ready
-while read -r id seconds; do
+while read -r id; do
 	(
-		timeout -k 3 "$seconds" sh "/run/share/$id.sh" >"/run/share/$id.out" 2>&1 </dev/null
-		echo $? >/run/share/"$id.new" && mv "/run/share/$id.new" "/run/share/$id.status"
+		trap 'echo $? >"/run/share/$id.status"' EXIT
+		. "/run/share/$id.sh" >"/run/share/$id.out" 2>&1 </dev/null
 	) &
 done
 poweroff -f
