@@ -18,19 +18,13 @@ TOOLS = ("linux.uml", "modprobe", "ip", "nft", "sysctl", "ping", "tcpdump", "tsh
 BOOTING = 300.0
 """Seconds that a test may take: the first ones boot their clients."""
 
-SECOND_LAB = ("ciphers", "login", "nat", "scanner", "sessions", "wire")
-"""What runs in a lab of its own, where tests run side by side: about half of it, by time."""
-
 Serve = Callable[..., Server]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("interop"):
             item.add_marker(pytest.mark.timeout(BOOTING))
-            number = 2 if item.path.stem.removeprefix("test_") in SECOND_LAB else 1
-            item.add_marker(pytest.mark.xdist_group(f"lab {number}"))
 
 
 def missing() -> str:
