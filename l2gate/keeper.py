@@ -74,6 +74,7 @@ class Keeper:
         self._store = Store(database, settings.gateway)
         self._worker = StateWorker(database)
         self._answering: set[asyncio.Task[None]] = set()
+        self._beginning: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._reports = gateway.stored_reports if gateway.radius.accounting.is_on else None
         self._changed = asyncio.Event()
@@ -114,6 +115,7 @@ class Keeper:
         """Write down what the gateway says."""
         match event:
             case SessionBegun():
+                self._beginning.add(event.beginning.id)
                 # In line at once: its end may be the next event.
                 asked = self._worker.ask(partial(self._store.begin, event.beginning))
                 answering = asyncio.create_task(self._answer(event, asked))
@@ -123,6 +125,7 @@ class Keeper:
                 self._worker.want(partial(self._store.open, event.id, event.time, event.facts))
                 self._note_report()
             case SessionEnded():
+                self._beginning.discard(event.ending.id)
                 self._worker.want(partial(self._store.end, event.ending))
                 self._note_report()
 
@@ -168,8 +171,11 @@ class Keeper:
             with suppress(StateError):
                 await self._learn_of_others()
         if isinstance(answer, StateError) and self._settings.file is not None:
-            self._worker.want(partial(self._store.begin, event.beginning))
+            # Behind its end, a beginning would never end.
+            if event.beginning.id in self._beginning:
+                self._worker.want(partial(self._store.begin, event.beginning))
             answer = None
+        self._beginning.discard(event.beginning.id)
         self._gateway.begun(event.session, event.beginning, answer, self._clock())
         self._flush()
 

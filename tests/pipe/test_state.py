@@ -244,6 +244,28 @@ async def test_a_device_that_comes_back_keeps_its_address(file: StateSettings) -
 
 
 @in_loop
+async def test_a_call_that_ends_before_the_disk_has_failed_leaks_nothing(
+    file: StateSettings,
+) -> None:
+    assert file.file is not None
+    disk = Full(file.file)
+    async with KeptLab(file, database=disk) as lab:
+        client = lab.client("u0")
+        assert lab.run(10, lambda: any(isinstance(e, SessionBegun) for e in lab.server.events))
+        client.hang_up(lab.simulation.now)
+        lab.run(60, lambda: not len(lab.server.gateway.calls))
+        disk.full = True
+        lab.tell()
+        await lab.settle()
+        disk.full = False
+        while lab.keeper._worker.fault is not None:
+            await asyncio.sleep(0.01)
+        await lab.settle()
+        assert await lab.past() == []
+        assert Store(disk, "two").addresses_elsewhere() == []
+
+
+@in_loop
 async def test_a_call_that_ends_before_its_answer_leaks_nothing(file: StateSettings) -> None:
     async with KeptLab(file) as lab:
         client = lab.client("u0")
