@@ -42,6 +42,9 @@ class Tun:
             raise TunError(f"{name!r} is no name of a network device: 1 to 15 octets are")
         try:
             self._fd = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except PermissionError as error:
+            mend = f"whoever the server runs as must be able to open it: chmod 666 {_DEVICE}"
+            raise TunError(f"{_DEVICE}: {error.strerror} ({mend})") from error
         except OSError as error:
             raise TunError(
                 f"{_DEVICE}: {error.strerror} (load the module tun; give a container the device "

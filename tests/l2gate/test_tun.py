@@ -1,5 +1,6 @@
 """The TUN device, in a network namespace of the test's own."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -80,6 +81,15 @@ def test_a_device_in_use(device: Tun) -> None:
 def test_a_device_of_another_kind() -> None:
     with pytest.raises(TunError, match="of another kind"):
         Tun("lo")
+
+
+def test_a_user_who_may_not_open_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, _flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr("l2gate.tun.os.open", refuse)
+    with pytest.raises(TunError, match=r"Permission denied .*chmod 666 /dev/net/tun"):
+        Tun("test0")
 
 
 def test_a_machine_without_tun(monkeypatch: pytest.MonkeyPatch) -> None:
