@@ -2,13 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import wraps
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import ParamSpec
 
 import pytest
 
@@ -21,20 +19,9 @@ from l2gate.state import Beginning, HistoryFilter, Sqlite, StateError, Store
 from l2gate.state.databases import Transaction
 from tests.support.client import ClientState
 from tests.support.lab import Lab, assert_passes_traffic, configuration
+from tests.support.loops import in_loop
 from tests.support.postgresql import PostgresqlServer, running_postgresql
-from tests.support.state import WALL, KeptLab
-
-P = ParamSpec("P")
-
-
-def in_loop(
-    test: Callable[P, Coroutine[object, object, None]],
-) -> Callable[P, None]:
-    @wraps(test)
-    def run(*arguments: P.args, **named: P.kwargs) -> None:
-        asyncio.run(test(*arguments, **named))  # type: ignore[arg-type]
-
-    return run
+from tests.support.state import WALL, Full, KeptLab
 
 
 @pytest.fixture
@@ -113,19 +100,6 @@ async def test_after_a_crash_users_have_their_addresses_and_what_was_open_is_ove
         assert {session.ended for session in over} == {at}, "when they were last heard of"
         assert sum(session.traffic.packets_in for session in over) == 1
         assert len(past) == 11
-
-
-class Full(Sqlite):
-    """A disk that is full, or not."""
-
-    full = False
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        if self.full:
-            raise StateError("database or disk is full")
-        with super().transaction() as transaction:
-            yield transaction
 
 
 @in_loop

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +15,7 @@ from l2gate.configuration.model import StateSettings
 from l2gate.control import Request, Response
 from l2gate.operations import Operations
 from l2gate.reports import status_from_json, status_text
-from l2gate.state import Sqlite, StateError, Store
-from l2gate.state.databases import Transaction
+from l2gate.state import Sqlite, Store
 from ppp.config import Method
 from tests.support.accounting import (
     ACCOUNTING,
@@ -32,7 +29,7 @@ from tests.support.client import ClientHost, ClientState
 from tests.support.lab import PASSWORD, Lab, assert_passes_traffic, configuration
 from tests.support.loops import in_loop
 from tests.support.radius_lab import RadiusLab, accepting, asking
-from tests.support.state import WALL, KeptLab
+from tests.support.state import WALL, Full, KeptLab
 
 USER_NAME, SESSION_ID = AttributeType.USER_NAME, AttributeType.ACCT_SESSION_ID
 
@@ -251,19 +248,6 @@ async def test_a_shutdown_waits_until_the_stops_are_through(file: StateSettings)
         told = [which for _, which in names(accountant)[4:]]
         assert told == ["STOP", "STOP", "STOP", "ACCOUNTING_OFF"]
     assert waiting(file) == []
-
-
-class Full(Sqlite):
-    """A disk that is full, or not."""
-
-    full = False
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        if self.full:
-            raise StateError("database or disk is full")
-        with super().transaction() as transaction:
-            yield transaction
 
 
 @in_loop

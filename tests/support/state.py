@@ -1,7 +1,8 @@
 """Servers that keep their sessions: gateways on the fake clock, keepers in a real event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 
@@ -9,8 +10,8 @@ from aaa import Directory
 from l2gate.configuration.model import RadiusSettings, StateSettings
 from l2gate.events import NetworkUp, SessionBegun, SessionEnded, Stage
 from l2gate.keeper import Keeper, open_database
-from l2gate.state import HistoryFilter, PastSession
-from l2gate.state.databases import Database
+from l2gate.state import HistoryFilter, PastSession, Sqlite, StateError
+from l2gate.state.databases import Database, Transaction
 from tests.support.client import ClientHost, ClientState
 from tests.support.lab import Lab, configuration
 from tests.support.radius_lab import Answer, RadiusServerHost, silent
@@ -18,6 +19,19 @@ from tests.support.radius_lab import Answer, RadiusServerHost, silent
 WALL = 1_800_000_000
 RETRY = 0.02
 _seeds = count(1)
+
+
+class Full(Sqlite):
+    """A disk that is full, or not."""
+
+    full = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        if self.full:
+            raise StateError("database or disk is full")
+        with super().transaction() as transaction:
+            yield transaction
 
 
 class KeptLab(Lab):
