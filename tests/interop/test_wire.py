@@ -10,16 +10,16 @@ from tests.interop.server import SALES, Server
 
 pytestmark = pytest.mark.interop
 
-ROUNDS = 3
+ROUNDS = 8
 MOST_WAITED = 0.100
 """Seconds that a client may wait for the server during a whole login, in sum."""
 
 
 def test_client_hardly_waits_for_the_server(server: Server, lab: Lab, direct: Client) -> None:
     """The best of some logins counts: this machine has other things to do as well."""
-    seen = []
-    for number in range(ROUNDS):
-        with lab.capture(f"login-{number}") as capture:
+    seen: list[wire_time.Waits] = []
+    while len(seen) < ROUNDS and not any(waited.server < MOST_WAITED for waited in seen):
+        with lab.capture(f"login-{len(seen)}") as capture:
             direct.connect(SALES)
             keys = direct.ipsec_keys()
         direct.hang_up()
