@@ -2,9 +2,10 @@
 
 A request names the sessions it is about by User-Name, Acct-Session-Id, NAS-Port,
 Framed-IP-Address or Calling-Station-Id; all that it names must fit. Whoever receives asks
-`Requests` whether it is to be believed, acts, and sends what `answer` returns. Requests that come again are answered as
-they were before, without another act (section 2.3); but without an Event-Timestamp a new request
-for the same thing may be the same octets, so that only one that comes soon is a repetition.
+`Requests` whether it is to be believed, acts, and sends what `answer` returns. Requests that
+come again are answered as they were before, without another act (section 2.3); but without an
+Event-Timestamp a new request for the same thing may be the same octets, so that only one that
+comes soon is a repetition.
 """
 
 from collections import OrderedDict
