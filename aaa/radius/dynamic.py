@@ -125,8 +125,8 @@ class Requests:
         except Refused as refused:
             return self.answer(packet, now, refused)
         except DecodeError as error:
-            refused = Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, str(error))
-            return self.answer(packet, now, refused)
+            malformed = Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, str(error))
+            return self.answer(packet, now, malformed)
 
     def answer(self, packet: Packet, now: int, refused: Refused | None = None) -> bytes:
         """Return the answer to a request: done, or why not; `now` as in `receive`."""
