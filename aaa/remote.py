@@ -117,11 +117,13 @@ def guest(name: str, granted: Authorization, directory: Directory) -> Guest:
         raise Unusable("its department was removed: add it, then reload")
     if len(granted.routes) > MAX_USER_ROUTES:
         raise Unusable(f"there are more than {MAX_USER_ROUTES} Framed-Routes: give fewer")
+    limit = granted.port_limit
+    if limit == 0:
+        raise Unusable("Port-Limit is 0, which lets nobody in: give 1 or more, or none")
     user = User(name, address=granted.address, routes=granted.routes)
     why_not = why_not_fitting(user, department, directory)
     if why_not is not None:
         raise Unusable(why_not)
-    limit = granted.port_limit
     theirs = replace(
         department,
         dns=granted.dns or department.dns,

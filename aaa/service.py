@@ -203,6 +203,11 @@ class Aaa:
             return
         del self._questions[session]
         name, client = question.name, question.client
+        # Of many guesses under way together, none may be tried after the one that locks.
+        lock = self.lockout.locked(name, client.host, self._wall())
+        if lock is not None:
+            self._events.append(Decided(session, request, locked(lock)))
+            return
         silent = isinstance(answer, Silent) and not is_late(question.proof)
         if silent and self._knows_too(name):
             self._decide(session, request, name, question.proof, client)

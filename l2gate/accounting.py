@@ -189,8 +189,11 @@ class Accounting:
         self._settle(now)
 
     def stop(self, now: float) -> None:
-        """Tell the servers that this one stops, when they know of all sessions."""
-        self._stops = True
+        """Tell the servers that this one stops, when they know of all sessions.
+
+        There is no time to wait for servers that were silent: they are tried now.
+        """
+        self._stops, self._silent_until = True, None
         self._settle(now)
 
     # The way to the servers

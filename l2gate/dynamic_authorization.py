@@ -46,14 +46,15 @@ class DynamicAuthorization:
         requests = self._clients.get(host)
         if requests is None:
             return None
-        request = requests.receive(data, int(self._wall()))
+        wall = int(self._wall())
+        request = requests.receive(data, wall)
         if not isinstance(request, Request):
             return request
         try:
             self._act(request, now)
         except Refused as refused:
-            return requests.answer(request.packet, refused)
-        return requests.answer(request.packet)
+            return requests.answer(request.packet, wall, refused)
+        return requests.answer(request.packet, wall)
 
     def _act(self, request: Request, now: float) -> None:
         """Do what is asked for. Raises Refused."""
@@ -82,6 +83,7 @@ def _fits(target: Target, call: Call) -> bool:
     return (
         target.user in (None, call.user)
         and target.session_id in (None, call.accounting_id)
+        and target.port in (None, call.session)
         and target.address in (None, address)
         and target.client in (None, call.peer.record.path.peer.host)
     )

@@ -1,7 +1,8 @@
 """The sockets of RADIUS: those of the requests, and the one of dynamic authorization.
 
 Each server has as many sockets as `aaa.radius.client` has channels, opened when they are first
-needed and connected, so that the kernel lets in nothing but what that server sends.
+needed and connected, so that the kernel lets in nothing but what that server sends. That binds
+them to the address that we had then: where it is gone, they are opened anew.
 """
 
 import socket
@@ -35,15 +36,23 @@ class RadiusSockets:
 
     def send(self, datagram: Datagram) -> None:
         """Send a packet. What cannot be sent is lost, as anywhere on its way: it is sent again."""
-        with suppress(OSError):
+        try:
             self._socket(datagram.server, datagram.channel).send(datagram.data)
+        except (BlockingIOError, ConnectionRefusedError):
+            pass
+        except OSError:
+            self._close(datagram.server, datagram.channel)
 
     def close(self) -> None:
         """Close them."""
-        for opened in self._sockets.values():
+        for server, channel in list(self._sockets):
+            self._close(server, channel)
+
+    def _close(self, server: Server, channel: int) -> None:
+        opened = self._sockets.pop((server, channel), None)
+        if opened is not None:
             self._loop.remove_reader(opened.fileno())
             opened.close()
-        self._sockets.clear()
 
     def _socket(self, server: Server, channel: int) -> socket.socket:
         opened = self._sockets.get((server, channel))

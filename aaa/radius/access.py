@@ -27,6 +27,9 @@ ANY_ADDRESS: Final = frozenset({IPv4Address("255.255.255.254"), IPv4Address("255
 """In Framed-IP-Address: choose one from the pool (RFC 2865 section 5.8); or let the user choose,
 which nobody may here."""
 
+MAX_CLASSES: Final = 2048
+"""Octets of all Class attributes, which fit into each Accounting-Request beside all else."""
+
 WISPR, MIKROTIK = 14122, 14988
 WISPR_UP, WISPR_DOWN, MIKROTIK_RATE_LIMIT = 7, 8, 8
 RATES: Final = {WISPR: {WISPR_UP, WISPR_DOWN}, MIKROTIK: {MIKROTIK_RATE_LIMIT}}
@@ -152,7 +155,7 @@ def authorization(attributes: Attributes) -> Authorization:
         pool=attributes.text(AttributeType.FRAMED_POOL),
         routes=tuple(map(_route, attributes.texts(AttributeType.FRAMED_ROUTE))),
         filter_id=attributes.text(AttributeType.FILTER_ID),
-        classes=tuple(attributes.all(AttributeType.CLASS)),
+        classes=_classes(attributes),
         session_timeout=attributes.number(AttributeType.SESSION_TIMEOUT),
         idle_timeout=attributes.number(AttributeType.IDLE_TIMEOUT),
         interim_interval=attributes.number(AttributeType.ACCT_INTERIM_INTERVAL),
@@ -179,6 +182,14 @@ def ms_chap_error(attributes: Attributes) -> int:
     value = dict(attributes.of_vendor(MICROSOFT)).get(MicrosoftType.CHAP_ERROR, b"")
     found = re.search(rb"E=(\d{1,10})", value)
     return int(found[1]) if found else AUTHENTICATION_FAILURE
+
+
+def _classes(attributes: Attributes) -> tuple[bytes, ...]:
+    classes = tuple(attributes.all(AttributeType.CLASS))
+    size = sum(2 + len(value) for value in classes)
+    if size > MAX_CLASSES:
+        raise DecodeError(f"Class of {size} octets, more than {MAX_CLASSES}")
+    return classes
 
 
 def _addresses(values: dict[int, bytes], *kinds: MicrosoftType) -> tuple[IPv4Address, ...]:

@@ -2,9 +2,11 @@
 
 How this works (RFC 2865 section 2.5, RFC 5080 section 2.2.1). A request goes to the first
 server that is thought to be alive, and again after each pause of `retransmission`, the same
-octets each time, so that a server knows the repetition. A server that let a request pass
-without any answer is taken for dead for a while: that request goes on to the next server, and
-new ones begin there. If all are thought to be dead they are tried in order all the same.
+octets each time, so that a server knows the repetition. What it has let pass goes on to the next
+server. If it has answered nothing else meanwhile either, it is taken for dead for a while: new
+requests, and those that wait in line for it, begin elsewhere. If all are thought to be dead they
+are tried in order all the same. A server may ignore a single request that it does not like, and
+whoever causes that shall not turn all others away from it.
 
 An identifier has 8 bits, so one socket can have 256 requests under way to a server. Each
 server gets `CHANNELS` of them; what is beyond waits in line.
@@ -71,7 +73,7 @@ class ClientConfig:
     """Servers in the order of preference, and times in seconds.
 
     `retransmission` has the pause after each sending to a server; a server that did not answer
-    by the last of them is taken for dead for `dead_time`.
+    anything by the last of them is taken for dead for `dead_time`.
     """
 
     servers: tuple[Server, ...]
@@ -125,7 +127,8 @@ class _Request:
     untried: list[Server]
     slot: _Slot | None = None
     authenticator: bytes = b""
-    octets: bytes = b""
+    octets: bytes = field(default=b"", repr=False)
+    began: float = 0.0
     sent: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -141,6 +144,7 @@ class Client:
         self._free = {server: deque(_slots(server)) for server in config.servers}
         self._waiting: deque[_Request] = deque()
         self._dead_until: dict[Server, float] = {}
+        self._heard: dict[Server, float] = {}
         self._answers: dict[Server, bool] = {}
         self._deadlines: Deadlines[Hashable] = Deadlines()
         self._outbox: list[Datagram] = []
@@ -194,7 +198,7 @@ class Client:
             return
         self._silence.pop(server, None)
         self._dead_until.pop(server, None)
-        self._answers[server] = True
+        self._heard[server], self._answers[server] = now, True
         self._events.append(Answered(request.key, server, packet.code, packet.attributes))
         self.cancel(request.key, now)
 
@@ -245,7 +249,7 @@ class Client:
         request.untried.pop(0)
         slot = request.slot = self._free[server].popleft()
         self._slots[slot] = request
-        request.sent = 0
+        request.began, request.sent = now, 0
         if request.code == Code.ACCESS_REQUEST:
             request.authenticator = self._entropy(AUTHENTICATOR_LENGTH)
             request.octets = access_request(
@@ -266,16 +270,29 @@ class Client:
             self._deadlines.set(request.key, now + pause)
 
     def _give_up(self, request: _Request, now: float) -> None:
-        """Take the server for dead, and turn to the next."""
+        """Turn to the next server."""
         if request.slot is not None:
             server = request.slot.server
-            self._dead_until[server] = now + self._config.dead_time
-            self._answers[server] = False
+            if self._heard.get(server, request.began) <= request.began:
+                self._take_for_dead(server, now)
             silence = self._silence.get(server)
             reason = "" if silence is None else f" (what came from it was dropped: {silence.value})"
             request.asked.append(f"{server}{reason}")
         self._end(request, now)
         self._begin(request, now)
+
+    def _take_for_dead(self, server: Server, now: float) -> None:
+        """Let those that wait in line for the server begin at one that is alive, if there is."""
+        was_dead = self._is_dead(server, now)
+        self._dead_until[server] = now + self._config.dead_time
+        self._answers[server] = False
+        if was_dead:
+            return
+        for waiting in [waiting for waiting in self._waiting if waiting.untried[0] == server]:
+            waiting.untried.sort(key=lambda other: self._is_dead(other, now))
+            if waiting.untried[0] != server:
+                self._waiting.remove(waiting)
+                self._begin(waiting, now)
 
     def _end(self, request: _Request, now: float) -> None:
         """Give a request's place to the first that waits for it."""

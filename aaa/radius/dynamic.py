@@ -1,9 +1,11 @@
 """Dynamic authorization: a server ends or changes a session (RFC 5176).
 
-A request names the sessions it is about by User-Name, Acct-Session-Id, Framed-IP-Address or
-Calling-Station-Id; all that it names must fit. Whoever receives asks `Requests` whether it is
-to be believed, acts, and sends what `answer` returns. Requests that come again are answered as
-they were before, without another act (section 2.3).
+A request names the sessions it is about by User-Name, Acct-Session-Id, NAS-Port,
+Framed-IP-Address or Calling-Station-Id; all that it names must fit. Whoever receives asks
+`Requests` whether it is to be believed, acts, and sends what `answer` returns. Requests that
+come again are answered as they were before, without another act (section 2.3); but without an
+Event-Timestamp a new request for the same thing may be the same octets, so that only one that
+comes soon is a repetition.
 """
 
 from collections import OrderedDict
@@ -19,6 +21,9 @@ from wire import DecodeError
 REMEMBERED: Final = 256
 """Answers that are kept, for requests that come again."""
 
+REPEATED: Final = 60
+"""Seconds in which a request that does not say when it was sent counts as a repetition."""
+
 WINDOW: Final = 300
 """Seconds by which an Event-Timestamp may differ from our clock (section 6.3)."""
 
@@ -30,6 +35,7 @@ NAMES: Final = frozenset(
     {
         AttributeType.USER_NAME,
         AttributeType.ACCT_SESSION_ID,
+        AttributeType.NAS_PORT,
         AttributeType.FRAMED_IP_ADDRESS,
         AttributeType.CALLING_STATION_ID,
     }
@@ -48,7 +54,6 @@ HARMLESS: Final = frozenset(
         AttributeType.NAS_IDENTIFIER,
         AttributeType.NAS_IP_ADDRESS,
         AttributeType.NAS_IPV6_ADDRESS,
-        AttributeType.NAS_PORT,
         AttributeType.NAS_PORT_ID,
         AttributeType.NAS_PORT_TYPE,
         AttributeType.EVENT_TIMESTAMP,
@@ -77,6 +82,7 @@ class Target:
 
     user: str | None
     session_id: str | None
+    port: int | None
     address: IPv4Address | None
     client: str | None
 
@@ -96,7 +102,7 @@ class Requests:
     def __init__(self, secret: bytes, nas_identifier: str) -> None:
         self._secret = secret
         self._nas_identifier = nas_identifier
-        self._answers: OrderedDict[tuple[int, bytes], bytes] = OrderedDict()
+        self._answers: OrderedDict[tuple[int, bytes], tuple[int, bytes]] = OrderedDict()
 
     def receive(self, data: bytes, now: int) -> Request | bytes | None:
         """Take a UDP payload; `now` is in seconds since 1970.
@@ -109,20 +115,21 @@ class Requests:
             return None
         if packet.code not in ACKS or not is_signed(packet, self._secret):
             return None
-        before = self._answers.get((packet.identifier, packet.authenticator))
-        if before is not None:
+        until, before = self._answers.get((packet.identifier, packet.authenticator), (-1, b""))
+        if now <= until:
             return before
         try:
             if not self._is_fresh(packet.attributes, now):
                 return None
             return self._read(packet)
         except Refused as refused:
-            return self.answer(packet, refused)
+            return self.answer(packet, now, refused)
         except DecodeError as error:
-            return self.answer(packet, Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, str(error)))
+            malformed = Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, str(error))
+            return self.answer(packet, now, malformed)
 
-    def answer(self, packet: Packet, refused: Refused | None = None) -> bytes:
-        """Return the answer to a request: done, or why not."""
+    def answer(self, packet: Packet, now: int, refused: Refused | None = None) -> bytes:
+        """Return the answer to a request: done, or why not; `now` as in `receive`."""
         ack, nak = ACKS[packet.code]
         states = packet.attributes.all(AttributeType.PROXY_STATE)
         attributes = [Attribute(AttributeType.PROXY_STATE, state) for state in states]
@@ -136,7 +143,9 @@ class Requests:
             attributes,
             self._secret,
         )
-        self._answers[packet.identifier, packet.authenticator] = octets
+        sent = packet.attributes.first(AttributeType.EVENT_TIMESTAMP)
+        until = now + REPEATED if sent is None else int.from_bytes(sent, "big") + WINDOW
+        self._answers[packet.identifier, packet.authenticator] = until, octets
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)
         return octets
@@ -165,6 +174,7 @@ class Requests:
         target = Target(
             attributes.text(AttributeType.USER_NAME),
             attributes.text(AttributeType.ACCT_SESSION_ID),
+            attributes.number(AttributeType.NAS_PORT),
             attributes.address(AttributeType.FRAMED_IP_ADDRESS),
             attributes.text(AttributeType.CALLING_STATION_ID),
         )

@@ -13,7 +13,7 @@ which is an HMAC over all of it (RFC 3579 section 3.2).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import md5
 from hmac import compare_digest
 from hmac import digest as hmac_digest
@@ -33,10 +33,10 @@ MESSAGE_AUTHENTICATOR_HEADER: Final = bytes([AttributeType.MESSAGE_AUTHENTICATOR
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute; `value` has at most 253 octets."""
+    """One attribute; `value` has at most 253 octets, and may be a password or a key."""
 
     type: int
-    value: bytes
+    value: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
@@ -223,15 +223,17 @@ def is_signed(packet: Packet, secret: bytes) -> bool:
 def proves(packet: Packet, request_authenticator: bytes, secret: bytes) -> bool | None:
     """Say whether the Message-Authenticator is right; None where there is none."""
     kind = AttributeType.MESSAGE_AUTHENTICATOR
-    received = packet.attributes.first(kind)
-    if received is None:
+    proofs = packet.attributes.all(kind)
+    if not proofs:
         return None
+    if [len(proof) for proof in proofs] != [AUTHENTICATOR_LENGTH]:
+        return False
     blank = Attributes(
         Attribute(kind, ZEROS) if attribute.type == kind else attribute
         for attribute in packet.attributes
     )
     octets = Packet(packet.code, packet.identifier, request_authenticator, blank).build()
-    return compare_digest(hmac_digest(secret, octets, "md5"), received)
+    return compare_digest(hmac_digest(secret, octets, "md5"), proofs[0])
 
 
 def hidden_password(password: bytes, authenticator: bytes, secret: bytes) -> bytes:

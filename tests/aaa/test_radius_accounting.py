@@ -1,11 +1,15 @@
 """Reports of sessions to a RADIUS server."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
-from aaa.radius.access import Nas, Port
+import pytest
+
+from aaa.radius.access import MAX_CLASSES, Nas, Port, authorization
 from aaa.radius.accounting import Report, Traffic, report_attributes, server_attributes
-from aaa.radius.constants import AcctStatusType, AcctTerminateCause, AttributeType
-from aaa.radius.packet import Attributes
+from aaa.radius.constants import AcctStatusType, AcctTerminateCause, AttributeType, Code
+from aaa.radius.packet import Attribute, Attributes, signed_request
+from wire import DecodeError
 
 NAS = Nas("vpn.example.com")
 PORT = Port(17, "2f-17", "198.51.100.7", "203.0.113.1")
@@ -28,6 +32,25 @@ def test_start() -> None:
     assert start.all(AttributeType.CLASS) == [b"class"]
     assert start.number(AttributeType.ACCT_AUTHENTIC) == 1
     assert start.first(AttributeType.ACCT_SESSION_TIME) is None
+
+
+def test_the_largest_classes_that_are_taken_fit_into_the_largest_report() -> None:
+    kind = AttributeType.CLASS
+    sizes = [253] * (MAX_CLASSES // 255)
+    sizes.append(MAX_CLASSES - 255 * len(sizes) - 2)
+    granted = Attributes(Attribute(kind, bytes(size)) for size in sizes)
+    classes = authorization(granted).classes
+    assert list(map(len, classes)) == sizes
+    port = Port(65535, "f" * 253, "2001:db8::1", "2001:db8::2", "h" * 253)
+    stop = replace(
+        report(AcctStatusType.STOP, classes=classes, cause=AcctTerminateCause.IDLE_TIMEOUT),
+        user="u" * 253,
+        port=port,
+    )
+    attributes = report_attributes(Nas("n" * 253), stop, BEGAN)
+    assert signed_request(Code.ACCOUNTING_REQUEST, 1, attributes, b"secret")
+    with pytest.raises(DecodeError, match="Class"):
+        authorization(Attributes([*granted, Attribute(kind, b"")]))
 
 
 def test_stop_counts_beyond_32_bits() -> None:

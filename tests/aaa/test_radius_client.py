@@ -194,6 +194,57 @@ def test_more_requests_than_identifiers_wait_in_line() -> None:
     assert [event.key for event in events(core)] == [places + 2]
 
 
+def test_who_waits_in_line_for_a_server_that_dies_goes_to_the_next() -> None:
+    core = client()
+    places = CHANNELS * IDENTIFIERS
+    for number in range(places + 3):
+        core.request(number, Code.ACCESS_REQUEST, USER, 0.0)
+    core.handle_timeout(2.0)
+    core.datagrams_to_send()
+    core.handle_timeout(5.0)
+    sent = core.datagrams_to_send()
+    assert {datagram.server for datagram in sent} == {SECOND}
+    assert len(sent) == places
+    for datagram in sent:
+        deliver(core, datagram, answer(datagram), 5.1)
+    last = core.datagrams_to_send()
+    assert [datagram.server for datagram in last] == [SECOND] * 3
+    for datagram in last:
+        deliver(core, datagram, answer(datagram), 5.2)
+    assert len(events(core)) == places + 3
+    assert core.next_timeout() is None
+
+
+def test_who_waits_in_line_is_asked_where_there_is_place() -> None:
+    core = client()
+    core.request("first", Code.ACCESS_REQUEST, USER, 0.0)
+    for number in range(CHANNELS * IDENTIFIERS):
+        core.request(number, Code.ACCESS_REQUEST, USER, 1.0)
+    core.datagrams_to_send()
+    core.handle_timeout(2.0)
+    core.handle_timeout(5.0)
+    sent = core.datagrams_to_send()
+    assert [d.server for d in sent].count(SECOND) == 2, "the first, and the one that waited"
+
+
+def test_a_server_that_ignores_one_request_and_answers_others_is_alive() -> None:
+    """Else a peer could turn all logins away from a server, by one that the server ignores."""
+    core = client()
+    core.request("ignored", Code.ACCESS_REQUEST, USER, 0.0)
+    core.datagrams_to_send()
+    core.request("answered", Code.ACCESS_REQUEST, USER, 1.0)
+    (datagram,) = core.datagrams_to_send()
+    deliver(core, datagram, answer(datagram), 1.1)
+    core.handle_timeout(2.0)
+    core.datagrams_to_send()
+    core.handle_timeout(5.0)
+    (elsewhere,) = core.datagrams_to_send()
+    assert elsewhere.server is SECOND
+    assert core.answering()[FIRST]
+    core.request("next", Code.ACCESS_REQUEST, USER, 6.0)
+    assert core.datagrams_to_send()[0].server is FIRST
+
+
 def test_the_line_is_bounded() -> None:
     core = client(ClientConfig((FIRST,)))
     for number in range(CHANNELS * IDENTIFIERS + MAX_WAITING):

@@ -7,7 +7,7 @@ from pyrad import packet as pyrad
 from pyrad.dictionary import Dictionary
 
 from aaa.radius.constants import AttributeType, Code, ErrorCause
-from aaa.radius.dynamic import REMEMBERED, Refused, Request, Requests
+from aaa.radius.dynamic import REMEMBERED, REPEATED, WINDOW, Refused, Request, Requests
 from aaa.radius.packet import Attribute, Packet, answers, signed_request
 
 SECRET = b"dynamic secret"
@@ -52,7 +52,7 @@ def test_disconnect_as_pyrad_sends_it() -> None:
     assert request.target.user == "bob"
     assert request.target.session_id is None
     assert request.change is None
-    answer = listener.answer(request.packet)
+    answer = listener.answer(request.packet, NOW)
     assert theirs.VerifyReply(pyrad.Packet(packet=answer, dict=Dictionary()), answer)
     assert Packet.parse(answer).code == Code.DISCONNECT_ACK
 
@@ -66,16 +66,35 @@ def test_coa() -> None:
 
 def test_what_comes_again_is_answered_and_not_done_again() -> None:
     listener, asked = requests(), disconnect(SESSION)
-    answer = listener.answer(believed(asked, listener).packet)
+    answer = listener.answer(believed(asked, listener).packet, NOW)
     assert listener.receive(asked, NOW) == answer
+
+
+def test_the_same_octets_are_another_request_later() -> None:
+    """A client whose identifiers begin at the same number asks for the same thing once more."""
+    listener, asked = requests(), disconnect(SESSION)
+    answer = listener.answer(believed(asked, listener).packet, NOW)
+    assert listener.receive(asked, NOW + REPEATED) == answer
+    assert isinstance(listener.receive(asked, NOW + REPEATED + 1), Request)
+
+
+@pytest.mark.parametrize("ahead", [-WINDOW, 0, WINDOW])
+def test_what_was_recorded_never_works_again(ahead: int) -> None:
+    """Not as long as its Event-Timestamp is believed, nor after."""
+    stamp = Attribute.number(AttributeType.EVENT_TIMESTAMP, NOW + ahead)
+    listener, asked = requests(), disconnect(SESSION, stamp)
+    answer = listener.answer(believed(asked, listener).packet, NOW)
+    for later in range(0, 3 * WINDOW, 10):
+        fresh = later <= ahead + WINDOW
+        assert listener.receive(asked, NOW + later) == (answer if fresh else None)
 
 
 def test_the_memory_is_bounded() -> None:
     listener, first = requests(), disconnect(SESSION)
-    listener.answer(believed(first, listener).packet)
+    listener.answer(believed(first, listener).packet, NOW)
     for number in range(REMEMBERED):
         proxy = Attribute.number(AttributeType.PROXY_STATE, number)
-        listener.answer(believed(disconnect(SESSION, proxy), listener).packet)
+        listener.answer(believed(disconnect(SESSION, proxy), listener).packet, NOW)
     assert len(listener._answers) == REMEMBERED
     assert isinstance(listener.receive(first, NOW), Request)
 
@@ -128,6 +147,6 @@ def test_a_refusal_has_its_cause_and_the_proxy_state() -> None:
     listener = requests()
     asked = disconnect(SESSION, Attribute(AttributeType.PROXY_STATE, b"proxy"))
     refused = Refused(ErrorCause.SESSION_CONTEXT_NOT_FOUND, "no such session")
-    answer = listener.answer(believed(asked, listener).packet, refused)
+    answer = listener.answer(believed(asked, listener).packet, NOW, refused)
     assert cause(answer, asked) == ErrorCause.SESSION_CONTEXT_NOT_FOUND
     assert Packet.parse(answer).attributes.all(AttributeType.PROXY_STATE) == [b"proxy"]

@@ -119,6 +119,21 @@ def test_a_forged_message_authenticator_is_seen_though_the_signature_fits() -> N
     assert not answers(forged, AUTHENTICATOR, SECRET)
 
 
+@pytest.mark.parametrize("sizes", [(0,), (15,), (17,), (16, 16), (0,) * (4076 // 2)])
+def test_a_misshapen_message_authenticator_proves_nothing(sizes: tuple[int, ...]) -> None:
+    """Nor does it do harm, when the rest of the packet leaves no room for a proper one."""
+    kind = AttributeType.MESSAGE_AUTHENTICATOR
+    attributes = Attributes(Attribute(kind, bytes(size)) for size in sizes)
+    unsigned = Packet(Code.ACCESS_ACCEPT, 1, AUTHENTICATOR, attributes)
+    signature = md5(unsigned.build() + SECRET).digest()
+    signed = Packet(Code.ACCESS_ACCEPT, 1, signature, attributes)
+    assert not answers(signed, AUTHENTICATOR, SECRET)
+
+
+def test_no_password_is_shown() -> None:
+    assert "hunter2" not in repr(Attribute(AttributeType.USER_PASSWORD, b"hunter2"))
+
+
 @pytest.mark.parametrize(
     "octets",
     [

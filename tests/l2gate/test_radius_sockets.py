@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -11,6 +12,7 @@ from aaa.radius.client import Datagram, Server
 from l2gate.configuration.model import DynamicSettings
 from l2gate.radius_sockets import DynamicListener, RadiusSockets
 from l2gate.sockets import ListenError
+from tests.support.namespaces import lan_of_server, run
 
 PATIENCE = 10.0
 
@@ -86,6 +88,29 @@ def test_a_server_that_is_not_there_does_no_harm(far: socket.socket) -> None:
         sockets.close()
 
     asyncio.run(run())
+
+
+def test_a_server_is_reached_from_another_address_when_ours_has_changed() -> None:
+    async def run_there(server: Server) -> None:
+        loop = asyncio.get_running_loop()
+        sockets = RadiusSockets(loop, lambda *_: None, lambda: None)
+        sockets.send(Datagram(b"first", server, 0))
+        run("ip addr add 10.9.0.3/24 dev inside")
+        run("ip addr del 10.9.0.1/24 dev inside")
+        run("ip addr replace 10.9.0.3/24 dev inside")
+        for attempt in (b"lost", b"again"):
+            sockets.send(Datagram(attempt, server, 0))
+        sockets.close()
+
+    with lan_of_server("10.9.0.1/24", "10.9.0.2/24") as host, ExitStack() as stack:
+        with host:
+            far = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            far.bind(("10.9.0.2", 0))
+            far.settimeout(PATIENCE)
+        asyncio.run(run_there(server_at(far)))
+        assert far.recvfrom(100)[1][0] == "10.9.0.1"
+        data, sender = far.recvfrom(100)
+        assert (data, sender[0]) == (b"again", "10.9.0.3")
 
 
 def test_the_listener_answers_whom_it_is_told_to(far: socket.socket) -> None:

@@ -557,6 +557,21 @@ def test_what_cannot_be_done_is_refused(
     assert client.state is ClientState.UP
 
 
+def test_a_disconnect_of_one_port_ends_no_other_session() -> None:
+    lab, client = dynamic_lab()
+    (call,) = lab.server.gateway.calls
+    other = Attribute.number(AttributeType.NAS_PORT, call.session ^ 1)
+    answer = order(lab, Code.DISCONNECT_REQUEST, BOB, other)
+    assert answer is not None
+    assert answer.code == Code.DISCONNECT_NAK
+    lab.run(5)
+    assert client.state is ClientState.UP
+    theirs = Attribute.number(AttributeType.NAS_PORT, call.session)
+    answer = order(lab, Code.DISCONNECT_REQUEST, theirs)
+    assert answer is not None
+    assert answer.code == Code.DISCONNECT_ACK
+
+
 def test_a_coa_sets_the_time_that_is_left() -> None:
     lab, client = dynamic_lab()
     answer = order(lab, Code.COA_REQUEST, BOB, Attribute.number(AttributeType.SESSION_TIMEOUT, 60))
