@@ -126,7 +126,8 @@ def check(options: argparse.Namespace) -> None:
         for severity, problem in problems:
             print(f"{problem.place}: {severity}: {problem.text}")
     if not summary:
-        raise Failed(f"{options.config}: {len(problems)} mistakes")
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        raise Failed(f"{options.config}: {count}")
     if not options.json:
         print(f"{options.config} is in order: {summary}")
 

@@ -289,6 +289,8 @@ def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
         "line": 2,
         "text": "departments is missing: add at least the department 'default'",
     }
+    path.write_text(f"ipsec: {{psk: {'x' * 24}}}\ndepartments: {{}}\n")
+    assert run("check", "--config", path)[2] == f"l2gate: {path}: 1 mistake\n"
 
 
 def test_check_tells_warnings(run: Run, tmp_path: Path) -> None:
