@@ -232,6 +232,16 @@ def test_init_then_check(run: Run, tmp_path: Path) -> None:
     assert run("check", "--config", path, "--json") == (0, "[]\n", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "is_doubtful"), [("gate", True), ("vpn.example.com", False), ("2001:db8::1", False)]
+)
+def test_init_doubts_a_name_that_clients_may_not_resolve(name: str, is_doubtful: bool) -> None:
+    first = first_configuration.make_up(Path("/etc/l2gate/l2gate.yaml"), name)
+    told = first_configuration.instructions(first)
+    assert ("or its address" in told) is is_doubtful
+    assert "a way back there" in told
+
+
 def test_init_overwrites_nothing(run: Run, tmp_path: Path) -> None:
     path, psk = tmp_path / "l2gate.yaml", tmp_path / "psk"
     psk.write_text("precious")

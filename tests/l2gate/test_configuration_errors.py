@@ -217,7 +217,7 @@ def test_no_mistake_shows_a_secret(tmp_path: Path) -> None:
         ("{}", "state: needs where to keep it: add for example 'file: /var/lib/l2gate/state.db'"),
         ("{keep: 3}", "state: needs where to keep it: add for example 'file: /var/lib/l2gate/stat"),
         ("{file: state.db}", "state.file: expected the absolute path of a file, such as /var/lib"),
-        ("{file: /tmp}", "state.file: /tmp is a directory: name a file in it, such as /tmp/state.db"),
+        ("{file: /tmp}", "state.file: /tmp is a directory: name a file in it, such as /tmp/st"),
         ("{file: /var/lib/}", "state.file: expected the absolute path of a file, such as /var/li"),
         ("{postgresql: hunter2}", "state.postgresql: expected a connection string, such as "),
         ("{file: /s.db, postgresql: a=b}", "state.postgresql: is given beside file: remove one"),
