@@ -133,7 +133,8 @@ Windows, in PowerShell:
       /v AssumeUDPEncapsulationContextOnSendRule /t REG_DWORD /d 2
 
 macOS: System Settings > VPN > Add VPN Configuration > L2TP over IPSec;
-  the pre-shared key is the "Shared secret". "Send all traffic over VPN connection" is in the options.
+  the pre-shared key is the "Shared secret";
+  "Send all traffic over VPN connection" is in the options.
 iPhone and iPad: Settings > General > VPN & Device Management > VPN > Add VPN Configuration;
   type L2TP, RSA SecurID off, the pre-shared key is the "Secret".
 

@@ -86,3 +86,12 @@ def test_every_example_is_valid(example: str, tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(written))
     path.chmod(0o600)
     load(path, [IPv4Network("192.168.1.0/24")])
+
+
+def test_every_module_of_the_program_has_its_place() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    (table,) = re.findall(r"^## The program$(.*?)^## ", page, re.DOTALL | re.MULTILINE)
+    named = re.findall(r"`(\w+)/?`", table)
+    modules = {path.stem for path in (ROOT / "l2gate").glob("*.py")} - {"__init__", "__main__"}
+    packages = {path.parent.name for path in (ROOT / "l2gate").glob("*/__init__.py")}
+    assert sorted(named) == sorted(modules | packages)
