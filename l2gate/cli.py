@@ -77,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, ControlError, EditError, Failed) as error:
         return _fail(str(error), ExitCode.FAILED)
     except OSError as error:
-        return _fail(str(error), ExitCode.FAILED)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(told, ExitCode.FAILED)
     return ExitCode.OK
 
 

@@ -232,6 +232,12 @@ def test_init_then_check(run: Run, tmp_path: Path) -> None:
     assert run("check", "--config", path, "--json") == (0, "[]\n", "")
 
 
+def test_what_the_system_refuses_is_told_in_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = f"l2gate: {tmp_path}/file/etc: Not a directory\n"
+    assert run("init", "--config", tmp_path / "file" / "etc" / "l2gate.yaml") == (1, "", told)
+
+
 @pytest.mark.parametrize(
     ("name", "is_doubtful"), [("gate", True), ("vpn.example.com", False), ("2001:db8::1", False)]
 )

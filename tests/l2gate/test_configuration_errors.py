@@ -238,6 +238,16 @@ def test_the_state(tmp_path: Path, state: str, told: str) -> None:
     assert "hunter2" not in found
 
 
+def test_a_state_whose_directory_the_server_does_not_make(tmp_path: Path) -> None:
+    """It makes one in a directory that there is, and no more than that."""
+    path = tmp_path / "l2gate.yaml"
+    for directory, told in (("a", []), ("a/b", [f"there is a directory {tmp_path}/a/b: make it"])):
+        path.write_text(f"state: {{file: {tmp_path}/{directory}/state.db}}{REST}")
+        path.chmod(0o600)
+        warnings = [each.text.rpartition(" until ")[2] for each in load(path).warnings]
+        assert [text for text in warnings if "directory" in text] == told
+
+
 def test_postgresql_without_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("l2gate.configuration.state.find_spec", lambda name: None)
     assert mistakes(tmp_path, f"state: {{postgresql: host=db, gateway: x}}{REST}") == (
