@@ -19,7 +19,8 @@ help: ## show this list
 setup: .cache/lab/.installed .venv/.installed ## install what running and testing need (apt and pip)
 
 run: .cache/.packages .venv/.installed ## write a first configuration to run/ if there is none, and start the server
-	@test -e $(CONFIG) || $(BIN)/l2gate init --config $(CONFIG)
+	@if test -e $(CONFIG); then echo '$(CONFIG) has users and keys; remove $(dir $(CONFIG)) to begin anew'; \
+		else $(BIN)/l2gate init --config $(CONFIG); fi
 	$(SUDO) $(BIN)/l2gate serve --config $(CONFIG)
 
 test: setup ## run every test, those with real clients included (root, some 10 minutes)

@@ -77,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, ControlError, EditError, Failed) as error:
         return _fail(str(error), ExitCode.FAILED)
     except OSError as error:
-        return _fail(str(error), ExitCode.FAILED)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(told, ExitCode.FAILED)
     return ExitCode.OK
 
 
@@ -126,7 +127,8 @@ def check(options: argparse.Namespace) -> None:
         for severity, problem in problems:
             print(f"{problem.place}: {severity}: {problem.text}")
     if not summary:
-        raise Failed(f"{options.config}: {len(problems)} mistakes")
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        raise Failed(f"{options.config}: {count}")
     if not options.json:
         print(f"{options.config} is in order: {summary}")
 

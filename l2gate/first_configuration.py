@@ -113,9 +113,10 @@ users:
 def instructions(first: FirstConfiguration) -> str:
     """Return how clients connect, with the secrets in it."""
     name, psk, password = first.name, first.psk, first.password
+    doubt = "" if {".", ":"} & set(name) else "   (or its address, if clients cannot resolve that)"
     return f"""\
 Clients need:
-  server          {name}
+  server          {name}{doubt}
   pre-shared key  {psk}   (in {first.psk_path})
   user            {USER}
   password        {password}   (in {first.path})
@@ -132,7 +133,8 @@ Windows, in PowerShell:
       /v AssumeUDPEncapsulationContextOnSendRule /t REG_DWORD /d 2
 
 macOS: System Settings > VPN > Add VPN Configuration > L2TP over IPSec;
-  the pre-shared key is the "Shared secret".
+  the pre-shared key is the "Shared secret";
+  "Send all traffic over VPN connection" is in the options.
 iPhone and iPad: Settings > General > VPN & Device Management > VPN > Add VPN Configuration;
   type L2TP, RSA SecurID off, the pre-shared key is the "Secret".
 
@@ -140,9 +142,11 @@ Linux with NetworkManager-l2tp:
   nmcli connection add type vpn vpn-type l2tp con-name {name} \\
     vpn.data 'gateway={name}, user={USER}, ipsec-enabled=yes' \\
     vpn.secrets 'password={password}, ipsec-psk={psk}'
+  nmcli connection up {name}
 
 Firewalls must let UDP ports 500 and 4500 in, and IP protocol 50 for clients that no NAT is
-before. UDP port 1701 need not and should not be open.
+before. UDP port 1701 need not and should not be open. Clients get addresses of {first.network};
+what is to answer them needs a way back there: docs/network.md.
 """
 
 

@@ -185,7 +185,7 @@ class Server:
             listen = ", ".join(map(str, settings.listen))
             self._note(
                 f"{settings.name} is ready, listening on {listen}, "
-                f"device {', '.join(self._devices.names)}, {users} users",
+                f"device {', '.join(self._devices.names)}, users: {users}",
                 Happening.SERVER_READY,
                 name=settings.name,
                 users=users,

@@ -78,6 +78,8 @@ def _read_department(name: str, section: Section, interface: str) -> Entry:
     interface = section.take("interface", values.interface, interface)
     policy = read_policy(section, dns)
     section.finish()
+    if section.is_empty("authenticate"):
+        section.error("authenticate", "is empty: write for example 'authenticate: [local]'")
     if len(set(authenticate)) < len(authenticate):
         section.error("authenticate", "the same is given twice: remove one of them")
     told = ipv6.tell_apart(section, dns, routes, pool6, search_domains)

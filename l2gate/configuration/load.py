@@ -76,7 +76,8 @@ def _load(
     ppp = read_ppp(ppp_section)
     lockout = read_lockout(_only(files, "lockout"))
     radius_section = _only(files, "radius")
-    radius = read_radius(radius_section, server.name)
+    is_radius = any("radius" in file for file in files)
+    radius = read_radius(radius_section, server.name) if is_radius else None
     is_kept = any("state" in file for file in files)
     state = read_state(_only(files, "state"), server.name) if is_kept else None
     entries = read_departments(files, server.tun)

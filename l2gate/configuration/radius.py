@@ -23,30 +23,24 @@ from l2gate.configuration.section import Expected, Section
 from l2gate.configuration.sections import read_secret
 
 PORT = values.number(1, 65535)
+EXAMPLE = "{address: 192.0.2.10, secret_file: radius-secret}"
 EVERYWHERE = IPv4Address("0.0.0.0")
 WEAK_SECRET_BITS = 64
 """Whoever records one packet can search for a secret of fewer bits: MD5 is fast."""
 
 
-def read_radius(section: Section, server: str) -> RadiusSettings | None:
-    """Read `radius`; None where there is none. `server` is this server's name."""
-    pairs = [_read_server(item) for item in section.items("servers")]
+def read_radius(section: Section, server: str) -> RadiusSettings:
+    """Read `radius`. `server` is this server's name."""
+    pairs = [_read_server(item) for item in section.require_items("servers", EXAMPLE)]
     timeout = section.take("timeout", values.number(3, 60), 9)
     dead_time = section.take("dead_time", values.number(1, 3600), 60)
     nas_identifier = section.take("nas_identifier", values.host_name, server)
     accounting = section.take("accounting", values.switch, True)
     interim_interval = section.take("interim_interval", values.interval(60, 86400), 600.0)
     relay_eap = section.take("relay_eap", values.switch, False)
-    dynamic = _read_dynamic(section.section("dynamic_authorization"))
+    dynamic_section = section.section("dynamic_authorization")
+    dynamic = _read_dynamic(dynamic_section) if "dynamic_authorization" in section else None
     section.finish()
-    if section.has_no_keys:
-        return None
-    if "servers" not in section:
-        section.error(
-            None,
-            "servers is missing: add for example "
-            "'servers: [{address: 192.0.2.10, secret_file: radius-secret}]'",
-        )
     usable = [pair for pair in pairs if pair is not None]
     addresses = [str(access) for access, _ in usable]
     for address in sorted({address for address in addresses if addresses.count(address) > 1}):
@@ -141,20 +135,12 @@ def _read_server(section: Section) -> tuple[Server, Server] | None:
     return Server(host, port, secret, demanded), Server(host, accounting_port, secret, demanded)
 
 
-def _read_dynamic(section: Section) -> DynamicSettings | None:
-    """Read `dynamic_authorization`; None where nobody may end sessions."""
+def _read_dynamic(section: Section) -> DynamicSettings:
+    """Read `dynamic_authorization`: who may end sessions."""
     listen = section.take("listen", values.any_address, EVERYWHERE)
     port = section.take("port", PORT, DYNAMIC_AUTHORIZATION_PORT)
-    clients = [_read_client(item) for item in section.items("clients")]
+    clients = [_read_client(item) for item in section.require_items("clients", EXAMPLE)]
     section.finish()
-    if section.has_no_keys:
-        return None
-    if "clients" not in section:
-        section.error(
-            None,
-            "clients is missing, so that nobody may: add for example "
-            "'clients: [{address: 192.0.2.10, secret_file: radius-secret}]'",
-        )
     known = [client for client in clients if client is not None]
     hosts = [client.host for client in known]
     for host in hosts:

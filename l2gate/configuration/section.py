@@ -71,11 +71,6 @@ class Section:
         path = ".".join(part for part in (self.path, key) if part)
         return f"{path}: " if path else ""
 
-    @property
-    def has_no_keys(self) -> bool:
-        """Whether no key is given, or the section itself is not."""
-        return not self._pairs
-
     def __contains__(self, key: str) -> bool:
         return key in self._pairs
 
@@ -132,7 +127,15 @@ class Section:
         for name in names._pairs:
             yield name, names.section(name)
 
-    def items(self, key: str) -> Iterator["Section"]:
+    def require_items(self, key: str, example: str) -> Iterator["Section"]:
+        """Yield as `items` does, and note where there are none."""
+        if key not in self._pairs:
+            self.error(None, f"{key} is missing: add for example '{key}: [{example}]'")
+        elif self.is_empty(key):
+            self.error(key, f"is empty: write for example '{key}: [{example}]'")
+        yield from self.items(key, f", such as {example}")
+
+    def items(self, key: str, such_as: str = "") -> Iterator["Section"]:
         """Yield a section for every item of the list that is the value of `key`."""
         node = self._ask(key)
         if node is None:
@@ -143,7 +146,7 @@ class Section:
         path = f"{self.path}.{key}" if self.path else key
         for item in node.value:
             if not isinstance(item, yaml.MappingNode):
-                self._mistake(key, item, f"expected keys and values, found {_kind(item)}")
+                self._mistake(key, item, f"expected keys and values{such_as}, found {_kind(item)}")
                 continue
             yield Section(item, self.file, path, self.problems)
 

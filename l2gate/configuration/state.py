@@ -26,6 +26,10 @@ def read_state(section: Section, server: str) -> StateSettings | None:
         section.error(None, f"needs where to keep it: add for example '{EXAMPLE}'")
     for other in given[1:]:
         section.error(other, f"is given beside {given[0]}: remove one of them")
+    if file is not None and file.is_dir():
+        section.error("file", f"{file} is a directory: name a file in it, such as {file}/state.db")
+    elif file is not None and not file.parent.parent.is_dir():
+        section.warn("file", f"nothing is kept until there is a directory {file.parent}: make it")
     if secret is not None:
         content = read_secret_file(section, "postgresql_file", secret)
         postgresql = None if content is None else content.decode()

@@ -161,6 +161,8 @@ def log_file(text: str) -> Path:
     """Return where a log is to be: a file, or "-" for standard output."""
     if not text.startswith("/") and text != "-":
         raise Expected('an absolute path, or "-" for standard output')
+    if Path(text).is_dir():
+        raise Expected("a file, not a directory")
     return Path(text)
 
 

@@ -232,6 +232,22 @@ def test_init_then_check(run: Run, tmp_path: Path) -> None:
     assert run("check", "--config", path, "--json") == (0, "[]\n", "")
 
 
+def test_what_the_system_refuses_is_told_in_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = f"l2gate: {tmp_path}/file/etc: Not a directory\n"
+    assert run("init", "--config", tmp_path / "file" / "etc" / "l2gate.yaml") == (1, "", told)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_doubtful"), [("gate", True), ("vpn.example.com", False), ("2001:db8::1", False)]
+)
+def test_init_doubts_a_name_that_clients_may_not_resolve(name: str, is_doubtful: bool) -> None:
+    first = first_configuration.make_up(Path("/etc/l2gate/l2gate.yaml"), name)
+    told = first_configuration.instructions(first)
+    assert ("or its address" in told) is is_doubtful
+    assert "a way back there" in told
+
+
 def test_init_overwrites_nothing(run: Run, tmp_path: Path) -> None:
     path, psk = tmp_path / "l2gate.yaml", tmp_path / "psk"
     psk.write_text("precious")
@@ -289,6 +305,8 @@ def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
         "line": 2,
         "text": "departments is missing: add at least the department 'default'",
     }
+    path.write_text(f"ipsec: {{psk: {'x' * 24}}}\ndepartments: {{}}\n")
+    assert run("check", "--config", path)[2] == f"l2gate: {path}: 1 mistake\n"
 
 
 def test_check_tells_warnings(run: Run, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def _keys(function: ast.FunctionDef) -> list[str]:
         if isinstance(node, ast.Call):
             texts = [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-            if name in {"take", "take_all", "require", "require_all", "items"}:
+            if name in {"take", "take_all", "require", "require_all", "items", "require_items"}:
                 keys.append(texts[0])
             elif isinstance(node.func, ast.Name) and node.func.id == "read_secret":
                 keys += [texts[0], f"{texts[0]}_file"]

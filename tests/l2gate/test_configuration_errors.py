@@ -217,6 +217,7 @@ def test_no_mistake_shows_a_secret(tmp_path: Path) -> None:
         ("{}", "state: needs where to keep it: add for example 'file: /var/lib/l2gate/state.db'"),
         ("{keep: 3}", "state: needs where to keep it: add for example 'file: /var/lib/l2gate/stat"),
         ("{file: state.db}", "state.file: expected the absolute path of a file, such as /var/lib"),
+        ("{file: /tmp}", "state.file: /tmp is a directory: name a file in it, such as /tmp/st"),
         ("{file: /var/lib/}", "state.file: expected the absolute path of a file, such as /var/li"),
         ("{postgresql: hunter2}", "state.postgresql: expected a connection string, such as "),
         ("{file: /s.db, postgresql: a=b}", "state.postgresql: is given beside file: remove one"),
@@ -235,6 +236,16 @@ def test_the_state(tmp_path: Path, state: str, told: str) -> None:
     found = mistakes(tmp_path, f"state: {state}{REST}")
     assert found.startswith(f"l2gate.yaml:1: {told}")
     assert "hunter2" not in found
+
+
+def test_a_state_whose_directory_the_server_does_not_make(tmp_path: Path) -> None:
+    """It makes one in a directory that there is, and no more than that."""
+    path = tmp_path / "l2gate.yaml"
+    for directory, told in (("a", []), ("a/b", [f"there is a directory {tmp_path}/a/b: make it"])):
+        path.write_text(f"state: {{file: {tmp_path}/{directory}/state.db}}{REST}")
+        path.chmod(0o600)
+        warnings = [each.text.rpartition(" until ")[2] for each in load(path).warnings]
+        assert [text for text in warnings if "directory" in text] == told
 
 
 def test_postgresql_without_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
