@@ -79,6 +79,7 @@ class Server:
         self._captures: Captures
         self._radius: RadiusSockets
         self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False
         self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._event_log: EventLog | None = None
@@ -318,15 +319,21 @@ class Server:
     def _on_reload(self) -> None:
         if self._event_log is not None:
             self._event_log.reopen()
+        self._reload_again = True
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
-        """Take keys, users and departments from the file; what is wrong with it is in the log."""
-        self._notifier.reloading(time.monotonic())
-        with suppress(ConfigurationError, NotReadyError):
-            await self._reloader.reload()
-        self._notifier.ready(self._status())
+        """Take keys, users and departments from the file; what is wrong with it is in the log.
+
+        Once more if asked to meanwhile: the file may have changed after it was read.
+        """
+        while self._reload_again:
+            self._reload_again = False
+            self._notifier.reloading(time.monotonic())
+            with suppress(ConfigurationError, NotReadyError):
+                await self._reloader.reload()
+            self._notifier.ready(self._status())
 
     async def _change_password(self, event: PasswordChangeRequested) -> None:
         """Store and serve a user's new password, and let the login go on."""
