@@ -198,6 +198,7 @@ class Server:
             await self._finished.wait()
         finally:
             self._detach()
+            await self._abandon()
 
     def _attach(self) -> None:
         for bound in self._sockets:
@@ -215,6 +216,13 @@ class Server:
             self._loop.remove_signal_handler(number)
         if self._timer is not None:
             self._timer.cancel()
+
+    async def _abandon(self) -> None:
+        """End a reload and changes of passwords: what they would change is about to be undone."""
+        tasks = [*self._changes, *filter(None, [self._reloading])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # What comes in
 

@@ -147,3 +147,24 @@ def test_a_signal_during_a_reload_makes_another_one(path: Path) -> None:
         return times
 
     assert asyncio.run(run()) == 2
+
+
+def test_a_reload_does_not_go_on_once_the_server_has_ended(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would open devices and set what the end has put back already."""
+
+    async def run() -> bool:
+        server = Server(path, load(path).configuration)
+        server._devices = Mock(names=["l2gate0"])
+        for name in ("_attach", "_detach", "flush", "_watch"):
+            monkeypatch.setattr(server, name, Mock())
+        never = asyncio.Event()
+        server._reloader = Mock(reload=never.wait)
+        server._on_reload()
+        server._finished.set()
+        await server._serve()
+        assert server._reloading is not None
+        return server._reloading.done()
+
+    assert asyncio.run(run())
