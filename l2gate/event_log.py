@@ -86,7 +86,8 @@ class EventLog:
     def _run(self) -> None:
         while (line := self._queue.get()) is not None:
             try:
-                if self._reopen:
+                # What could not be opened once may be possible later.
+                if self._reopen or self._fd < 0:
                     self._reopen = False
                     self._close()
                     self._fd = self._open()

@@ -263,6 +263,12 @@ async def run_nft_program(script: str) -> None:
             f"nft cannot be run ({error.strerror}): install the package nftables, or set "
             "server.firewall to false if nothing is to keep the departments apart"
         ) from error
-    _, complaint = await process.communicate(script.encode())
+    talk = asyncio.create_task(process.communicate(script.encode()))
+    try:
+        _, complaint = await asyncio.shield(talk)
+    except asyncio.CancelledError:
+        # Who removes the table must not do so before what is under way has made it.
+        await talk
+        raise
     if process.returncode:
         raise FirewallError(complaint.decode(errors="replace").strip() or "nft failed")

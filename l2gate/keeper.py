@@ -48,6 +48,8 @@ PATIENCE: Final = 5.0
 """Seconds that a login waits for the database."""
 PAUSE: Final = 2.0
 """Seconds until the next round after one in which the database was not there."""
+PORTION: Final = 200
+"""Sessions that are written in one go, so that no login waits for those of many."""
 DAY: Final = 86400
 
 _log = logging.getLogger(__name__)
@@ -136,7 +138,8 @@ class Keeper:
             found = await self._worker.ask(partial(self._store.history, wanted))
         except (StateError, ValueError) as error:
             return Response(error=str(error))
-        return Response(result=sessions_to_json(found))
+        # In a thread, so that packets go on meanwhile.
+        return Response(result=await asyncio.to_thread(sessions_to_json, found))
 
     def status(self) -> StateRow:
         """Return what an admin is told of the database."""
@@ -148,12 +151,15 @@ class Keeper:
         carried, now = self._carried(), int(self._wall())
         # The worker has said what is wrong, and the next update has what this one had.
         with suppress(StateError):
-            await self._worker.ask(partial(self._store.update, carried, now, interim=False))
+            for at in range(0, len(carried), PORTION):
+                part = carried[at : at + PORTION]
+                await self._worker.ask(partial(self._store.update, part, now, interim=False))
             await self._learn_of_others()
             await self._bound_reports()
             if now >= self._pruned + DAY:
                 before = now - self._settings.keep * DAY
-                await self._worker.ask(partial(self._store.prune, before))
+                while await self._worker.ask(partial(self._store.prune, before, PORTION)):
+                    continue
                 self._pruned = now
 
     async def _answer(

@@ -6,12 +6,13 @@ work inside one that runs; hence the asynchronous one, and a queue that keeps th
 order while the caller goes on at once.
 
 Addresses and routes belong to the TUN devices. The kernel removes them with these, however the
-program ends, so a killed run leaves nothing behind that the next one would have to clean up.
+program ends. What a killed run leaves behind, and the next one removes, is proxy ARP.
 """
 
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import Collection, Coroutine, Iterable, Mapping
 from ipaddress import (
     IPv4Address,
@@ -25,12 +26,17 @@ from ipaddress import (
 from typing import Final, NamedTuple, Self, TypeVar
 
 from pyroute2 import AsyncIPRoute, NetlinkError
+from pyroute2.netlink.nlsocket import NetlinkRequest
+from pyroute2.netlink.rtnl import RTM_GETNEIGH
+from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
 from l2gate.sysctl import Sysctls
 
 _NTF_PROXY: Final = 0x08
 _IFA_F_NODAD: Final = 0x02
 """Nobody else is on the device who could have our IPv6 address; it is of use at once."""
+_PROXY_PROTOCOL: Final = 172
+"""Tells our proxy ARP from that of others; a number of no program that <linux/rtnetlink.h> has."""
 _SCOPE_LINK: Final = 253
 _RTPROT_STATIC: Final = 4
 _POOL_METRIC: Final = 1 << 16
@@ -95,6 +101,7 @@ class Network:
     async def __aenter__(self) -> Self:
         """Begin to make changes."""
         await self._rtnetlink.setup_endpoint()
+        await self._remove_leftover()
         self._worker = asyncio.create_task(self._make_changes())
         return self
 
@@ -287,11 +294,34 @@ class Network:
         for own in await _own_addresses(self._rtnetlink):
             if address in own.interface.network and own.link not in self._links.values():
                 await self._rtnetlink.neigh(
-                    "replace", dst=str(address), ifindex=own.link, flags=_NTF_PROXY
+                    "replace",
+                    dst=str(address),
+                    ifindex=own.link,
+                    flags=_NTF_PROXY,
+                    protocol=_PROXY_PROTOCOL,
                 )
                 self._proxies[address] = own.link
                 return
         _log.warning("no interface has a network with %s: proxy ARP is of no use", address)
+
+    async def _remove_leftover(self) -> None:
+        """Answer ARP no more for the clients of a run that was killed."""
+        try:
+            # The kernel has a list of its own for proxy ARP, which neigh() does not ask for.
+            wanted = ndmsg()
+            wanted["family"], wanted["flags"] = socket.AF_INET, _NTF_PROXY
+            dump = {"dump": (RTM_GETNEIGH, "dump")}
+            request = NetlinkRequest(self._rtnetlink, wanted, "dump", dump)
+            await request.send()
+            leftover = [
+                (message.get("dst"), message["ifindex"])
+                async for message in request.response()
+                if message.get("protocol") == _PROXY_PROTOCOL
+            ]
+            for address, link in leftover:
+                await self._rtnetlink.neigh("del", dst=address, ifindex=link, flags=_NTF_PROXY)
+        except NetlinkError as error:
+            _log.warning("proxy ARP of a run before could not be removed: %s", error)
 
     async def _delete_proxy(self, address: IPv4Address) -> None:
         index = self._proxies.pop(address, None)

@@ -84,7 +84,8 @@ def history_table(sessions: Sequence[PastSession]) -> str:
             session.client,
             session.host_name,
             moment(session.began),
-            str(timedelta(seconds=(session.ended or session.seen) - session.began)),
+            # Negative where the clock has been put back meanwhile.
+            str(timedelta(seconds=max(0, (session.ended or session.seen) - session.began))),
             octets(session.traffic.octets_in),
             octets(session.traffic.octets_out),
             *([session.gateway] if several else []),

@@ -79,6 +79,7 @@ class Server:
         self._captures: Captures
         self._radius: RadiusSockets
         self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False
         self._changes: set[asyncio.Task[None]] = set()
         self._notifier = Notifier()
         self._event_log: EventLog | None = None
@@ -197,6 +198,7 @@ class Server:
             await self._finished.wait()
         finally:
             self._detach()
+            await self._abandon()
 
     def _attach(self) -> None:
         for bound in self._sockets:
@@ -214,6 +216,13 @@ class Server:
             self._loop.remove_signal_handler(number)
         if self._timer is not None:
             self._timer.cancel()
+
+    async def _abandon(self) -> None:
+        """End a reload and changes of passwords: what they would change is about to be undone."""
+        tasks = [*self._changes, *filter(None, [self._reloading])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # What comes in
 
@@ -318,15 +327,21 @@ class Server:
     def _on_reload(self) -> None:
         if self._event_log is not None:
             self._event_log.reopen()
+        self._reload_again = True
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
 
     async def _reload(self) -> None:
-        """Take keys, users and departments from the file; what is wrong with it is in the log."""
-        self._notifier.reloading(time.monotonic())
-        with suppress(ConfigurationError, NotReadyError):
-            await self._reloader.reload()
-        self._notifier.ready(self._status())
+        """Take keys, users and departments from the file; what is wrong with it is in the log.
+
+        Once more if asked to meanwhile: the file may have changed after it was read.
+        """
+        while self._reload_again:
+            self._reload_again = False
+            self._notifier.reloading(time.monotonic())
+            with suppress(ConfigurationError, NotReadyError):
+                await self._reloader.reload()
+            self._notifier.ready(self._status())
 
     async def _change_password(self, event: PasswordChangeRequested) -> None:
         """Store and serve a user's new password, and let the login go on."""

@@ -1,10 +1,12 @@
 """The two databases behind one interface: transactions of statements with `?` for values."""
 
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Final, Protocol, TypeAlias
 
 Value: TypeAlias = str | int | None
@@ -42,9 +44,14 @@ class Database(Protocol):
 
     serial: str
     """The type of a key that the database numbers by itself."""
+    is_new: bool
+    """Whether nobody knows if the tables are there: it was opened since that was last clear."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction, which the end of the context commits. Raises StateError."""
+
+    def interrupt(self) -> None:
+        """Let what is under way fail soon. Unlike the others, called from another thread."""
 
     def close(self) -> None:
         """Let go of the database; a later transaction opens it again."""
@@ -58,10 +65,16 @@ class Sqlite:
     def __init__(self, path: Path | str) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        self.is_new = True
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         try:
+            if self._connection is not None and self._file() != self._opened:
+                # What is written to a file without a name is gone at the next start.
+                self.close()
+                raise StateError(f"{self._path}: it was removed or replaced while in use")
             connection = self._connection or self._connect()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -74,10 +87,21 @@ class Sqlite:
         except sqlite3.Error as error:
             raise StateError(f"{self._path}: {error}") from error
 
+    def interrupt(self) -> None:
+        """Nothing here takes longer than BUSY_TIMEOUT but what a disk does not finish."""
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return which file has the name now."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _connect(self) -> sqlite3.Connection:
         if isinstance(self._path, Path):
@@ -92,7 +116,7 @@ class Sqlite:
         connection.execute("PRAGMA journal_mode = WAL")
         # Each commit is on the disk before it counts: an accounting record outlives a power cut.
         connection.execute("PRAGMA synchronous = FULL")
-        self._connection = connection
+        self._connection, self._opened, self.is_new = connection, self._file(), True
         return connection
 
 
@@ -126,17 +150,23 @@ class Postgresql:
         self._psycopg = psycopg
         self._conninfo = conninfo
         self._connection: psycopg.Connection[Row] | None = None
+        self.is_new = True
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         try:
-            if self._connection is None or self._connection.closed:
+            if self._connection is not None and _has_ended(self._connection.fileno()):
+                self.close()
+            if self._connection is None:
                 self._connection = self._psycopg.connect(
                     self._conninfo,
                     autocommit=True,
                     connect_timeout=CONNECT_TIMEOUT,
                     tcp_user_timeout=SILENCE,
+                    keepalives_idle=SILENCE // 2_000,
+                    keepalives_interval=1,
                 )
+                self.is_new = True
                 # A gateway that has lost its power may not hold up the others by its locks.
                 for setting, value in (
                     ("lock_timeout", LOCK_TIMEOUT),
@@ -149,10 +179,24 @@ class Postgresql:
             self.close()
             raise StateError(f"PostgreSQL: {str(error).strip()}") from error
 
+    def interrupt(self) -> None:
+        connection = self._connection
+        with suppress(OSError, self._psycopg.Error):
+            if connection is not None:
+                with socket.socket(fileno=os.dup(connection.fileno())) as sock:
+                    sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _has_ended(descriptor: int) -> bool:
+    """Say whether the server has spoken unasked: most likely its last words."""
+    poller = poll()
+    poller.register(descriptor, POLLIN)
+    return bool(poller.poll(0))
 
 
 class _Cursor(Protocol):

@@ -18,7 +18,8 @@ The address of a session is the key of its lease, so no two sessions can have on
 gateway they are on. Only the gateway that has a lease ends it. Times are in seconds since 1970.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import Final
 
@@ -142,13 +143,21 @@ class Store:
         self._database = database
         self._gateway = gateway
 
+    @contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        """Begin a transaction, with the tables there: they may have gone with the file, too."""
+        with self._database.transaction() as transaction:
+            if self._database.is_new:
+                prepare(transaction, self._database.serial)
+            yield transaction
+        self._database.is_new = False
+
     def recover(self, now: int) -> list[PastSession]:
-        """Make the tables if there are none; end what the run before left open, and return it.
+        """End what the run before left open, and return it.
 
         Nobody knows when that was over: it ends when it was last heard of.
         """
-        with self._database.transaction() as transaction:
-            prepare(transaction, self._database.serial)
+        with self._transaction() as transaction:
             left = self._sessions(transaction, "s.gateway = ? AND s.ended IS NULL", self._gateway)
             for session in left:
                 last = min(now, session.seen)
@@ -159,7 +168,7 @@ class Store:
 
     def begin(self, beginning: Beginning) -> AddressTaken | TooManySessions | None:
         """Give a session its address, if nobody has it; a former one of the session is free."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             transaction.lock(beginning.login)
             if self._has(transaction, beginning):
                 return None
@@ -206,7 +215,7 @@ class Store:
 
         With `facts` (what reports say of it, as text of the caller's) the session is reported.
         """
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             transaction.run(
                 "UPDATE sessions SET facts = ? WHERE id = ? AND ended IS NULL", facts, session
             )
@@ -222,7 +231,7 @@ class Store:
 
     def update(self, carried: Iterable[tuple[str, Traffic]], time: int, interim: bool) -> None:
         """Note what sessions have carried so far; `interim`: and report it."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             for session, traffic in carried:
                 updated = self._carry(transaction, session, traffic, time)
                 if updated and interim:
@@ -230,18 +239,18 @@ class Store:
 
     def end(self, ending: Ending) -> None:
         """Note that a session is over, and free its address."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             self._end(transaction, ending)
 
     def addresses_elsewhere(self) -> list[str]:
         """Return the addresses that sessions of other gateways have."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             found = transaction.rows("SELECT address FROM leases WHERE gateway <> ?", self._gateway)
         return [str(address) for (address,) in found]
 
     def last_addresses(self, limit: int) -> dict[str, str]:
         """Return which address each login had last, the latest of them."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             found = transaction.rows(
                 "SELECT login, address FROM last_addresses ORDER BY used DESC LIMIT ?", limit
             )
@@ -249,7 +258,7 @@ class Store:
 
     def reports(self, limit: int) -> list[StoredReport]:
         """Return the oldest reports of this gateway that no server has yet."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             found = transaction.rows(
                 f"SELECT r.id, r.status, r.time, r.cause, s.facts, {SESSION}, r.octets_in, "
                 "r.octets_out, r.packets_in, r.packets_out "
@@ -272,7 +281,7 @@ class Store:
 
     def last_report(self) -> int:
         """Return the number of the newest report of this gateway that no server has yet, or 0."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             ((number,),) = transaction.rows(
                 "SELECT MAX(id) FROM reports WHERE gateway = ?", self._gateway
             )
@@ -280,7 +289,7 @@ class Store:
 
     def reported(self, numbers: Iterable[int]) -> None:
         """Forget reports that a server has."""
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             for number in numbers:
                 transaction.run("DELETE FROM reports WHERE id = ?", number)
 
@@ -289,7 +298,7 @@ class Store:
 
         Return how many reports are left, and how many starts and stops are lost.
         """
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             ((number,),) = transaction.rows(
                 "SELECT COUNT(*) FROM reports WHERE gateway = ?", self._gateway
             )
@@ -310,7 +319,7 @@ class Store:
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
-        with self._database.transaction() as transaction:
+        with self._transaction() as transaction:
             return self._sessions(
                 transaction,
                 f"{' AND '.join(conditions)} ORDER BY s.began DESC, s.id LIMIT ?",
@@ -318,12 +327,19 @@ class Store:
                 wanted.limit,
             )
 
-    def prune(self, before: int) -> int:
-        """Forget sessions that ended before that time, and are reported; return how many."""
-        with self._database.transaction() as transaction:
+    def prune(self, before: int, limit: int) -> int:
+        """Forget sessions that ended before that time, and are reported; return how many.
+
+        The oldest `limit` at most: others wait meanwhile.
+        """
+        with self._transaction() as transaction:
             return transaction.run(
-                "DELETE FROM sessions WHERE ended < ? AND id NOT IN (SELECT session FROM reports)",
+                "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE began < ? "
+                "AND ended < ? AND id NOT IN (SELECT session FROM reports) "
+                "ORDER BY began LIMIT ?)",
                 before,
+                before,
+                limit,
             )
 
     def _end(self, transaction: Transaction, ending: Ending) -> None:
@@ -403,10 +419,12 @@ class Store:
 
     @staticmethod
     def _owner(transaction: Transaction, beginning: Beginning) -> AddressTaken:
-        (owner,) = transaction.rows(
+        owners = transaction.rows(
             "SELECT login, gateway FROM leases WHERE address = ?", beginning.address
         )
-        return AddressTaken(str(owner[0]), str(owner[1]))
+        # On another gateway it may have become free in this moment.
+        login, gateway = owners[0] if owners else ("", "")
+        return AddressTaken(str(login), str(gateway))
 
     @staticmethod
     def _sessions(transaction: Transaction, condition: str, *values: Value) -> list[PastSession]:

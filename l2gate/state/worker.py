@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
 
@@ -21,6 +22,9 @@ RETRY: Final = 2.0
 """Seconds between attempts while the database is not there."""
 MAX_WAITING: Final = 100_000
 """Operations that may wait in line; beyond that the oldest is lost, which is logged."""
+
+STUCK: Final = 10.0
+"""Seconds that the end of the server waits for one operation."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ class StateWorker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
+        self._done = 0
         self._worker: asyncio.Task[None] | None = None
         self.fault: str | None = None
         """What is wrong with the database at the moment, or None."""
@@ -55,7 +60,12 @@ class StateWorker:
     async def __aexit__(self, *_: object) -> None:
         """Do what is still wanted, if the database is there, and let go of it."""
         self._stopping = True
-        await self._idle.wait()
+        while not self._idle.is_set():
+            before = self._done
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), STUCK)
+            if not self._idle.is_set() and self._done == before:
+                self._database.interrupt()
         if self._worker is not None:
             self._worker.cancel()
         await self._in_thread(self._database.close)
@@ -95,6 +105,7 @@ class StateWorker:
                 self._wanted.clear()
                 await self._wanted.wait()
             await self._do(self._line.popleft())
+            self._done += 1
 
     async def _do(self, wanted: _Wanted[object]) -> None:
         try:

@@ -126,6 +126,21 @@ def test_a_full_disk_is_said_once_and_so_is_its_end(
     assert events(path)[-1]["text"] == "all is well"
 
 
+def test_a_file_that_cannot_be_made_anew_is_made_once_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "log"
+    directory.mkdir()
+    with opened(directory / "events.json") as log:
+        directory.rename(tmp_path / "away")
+        log.reopen()
+        log.write(PLAIN, 0.0)
+        wait_for(lambda: "cannot be written" in caplog.text)
+        directory.mkdir()
+        log.write(PLAIN, 0.0)
+    assert len(events(directory / "events.json")) == 1
+
+
 def test_who_does_not_read_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "MAX_WAITING", 10)
     pipe = tmp_path / "pipe"

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
@@ -251,3 +252,22 @@ def test_a_failure_at_the_start_is_told() -> None:
                 await firewall.bring_up([Zone("sales")], DEVICES)
 
     asyncio.run(whole())
+
+
+def test_who_gives_up_waits_for_nft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nft makes after the table was removed would stay for ever."""
+    program, begun, done = tmp_path / "nft", tmp_path / "begun", tmp_path / "done"
+    program.write_text(f"#!/bin/sh\ntouch {begun}\nsleep 0.3\ntouch {done}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    async def whole() -> bool:
+        task = asyncio.create_task(run_nft_program(""))
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return done.exists()
+
+    assert asyncio.run(whole())

@@ -221,6 +221,27 @@ def test_proxy_arp(lan: Namespace, device: Tun) -> None:
     assert run("ip neigh show proxy") == ""
 
 
+def test_proxy_arp_of_a_killed_run_ends_with_the_next_one(lan: Namespace, device: Tun) -> None:
+    client = IPv4Network("192.168.1.77")
+
+    async def killed() -> None:
+        network = Network()
+        await network.__aenter__()
+        await network.bring_up("l2gate0", 1400, [GATEWAY])
+        network.add_route("l2gate0", client, GATEWAY, proxy_arp=True)
+        await network.settle()
+        network._rtnetlink.close()
+
+    async def step(network: Network) -> None:
+        assert "192.168.1.77" not in run("ip neigh show proxy")
+        assert "192.168.1.78" in run("ip neigh show proxy"), "that is not ours"
+
+    run("ip neigh add proxy 192.168.1.78 dev inside")
+    asyncio.run(killed())
+    assert "192.168.1.77" in run("ip neigh show proxy")
+    with_network(step)
+
+
 def test_proxy_arp_for_an_address_of_nowhere(device: Tun, caplog: pytest.LogCaptureFixture) -> None:
     async def step(network: Network) -> None:
         network.add_route("l2gate0", CLIENT, GATEWAY, proxy_arp=True)

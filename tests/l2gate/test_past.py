@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import datetime
 from unittest.mock import Mock
 
@@ -49,6 +50,13 @@ def test_for_people() -> None:
     assert is_open.endswith("0:01:00      0 B      0 B  vpn2     is connected")
     assert "GATEWAY" not in past.history_table([OVER])
     assert past.history_table([]) == "no sessions"
+
+
+def test_the_clock_was_put_back_in_the_middle_of_a_session() -> None:
+    backwards = replace(OVER, ended=OVER.began - 60)
+    _, line = past.history_table([backwards]).splitlines()
+    assert " 0:00:00 " in line
+    assert "day" not in line
 
 
 def test_there_and_back() -> None:

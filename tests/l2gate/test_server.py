@@ -121,3 +121,50 @@ def test_the_log_does_not_have_the_password(path: Path, caplog: pytest.LogCaptur
     _, _, noted = change(path, REQUEST)
     assert [str(line) for line in noted] == ["server: reloaded, 2 users, 0 sessions ended by it"]
     assert REQUEST.password not in caplog.text
+
+
+def test_a_signal_during_a_reload_makes_another_one(path: Path) -> None:
+    """The file may have changed after it was read."""
+
+    async def run() -> int:
+        server = Server(path, load(path).configuration)
+        reading, go_on, times = asyncio.Event(), asyncio.Event(), 0
+
+        async def reload() -> None:
+            nonlocal times
+            times += 1
+            reading.set()
+            await go_on.wait()
+
+        server._reloader = Mock(reload=reload)
+        server._on_reload()
+        await reading.wait()
+        server._on_reload()
+        server._on_reload()
+        go_on.set()
+        assert server._reloading is not None
+        await server._reloading
+        return times
+
+    assert asyncio.run(run()) == 2
+
+
+def test_a_reload_does_not_go_on_once_the_server_has_ended(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would open devices and set what the end has put back already."""
+
+    async def run() -> bool:
+        server = Server(path, load(path).configuration)
+        server._devices = Mock(names=["l2gate0"])
+        for name in ("_attach", "_detach", "flush", "_watch"):
+            monkeypatch.setattr(server, name, Mock())
+        never = asyncio.Event()
+        server._reloader = Mock(reload=never.wait)
+        server._on_reload()
+        server._finished.set()
+        await server._serve()
+        assert server._reloading is not None
+        return server._reloading.done()
+
+    assert asyncio.run(run())

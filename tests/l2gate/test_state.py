@@ -192,7 +192,7 @@ def test_history(store: Store) -> None:
     assert logins(department="sales") == ["u1@sales.example.com"]
     assert logins(since=NOW + 200) == ["bob", "u1@hr.example.com"]
     assert logins(since=NOW + 200, department="sales") == []
-    assert store.prune(NOW + 200) == 1
+    assert store.prune(NOW + 200, 10) == 1
     assert logins() == ["bob", "u1@hr.example.com"]
 
 
@@ -200,9 +200,9 @@ def test_what_is_not_reported_yet_is_not_forgotten(store: Store) -> None:
     store.begin(BOB)
     store.open("a-1", NOW, FACTS)
     store.end(Ending("a-1", NOW, "hung up"))
-    assert store.prune(NOW + 1) == 0
+    assert store.prune(NOW + 1, 10) == 0
     store.reported([report.number for report in store.reports(10)])
-    assert store.prune(NOW + 1) == 1
+    assert store.prune(NOW + 1, 10) == 1
 
 
 def test_without_facts_there_are_no_reports(store: Store) -> None:
@@ -237,6 +237,7 @@ class CutOff:
     def __init__(self, database: Sqlite, at: int) -> None:
         self._database = database
         self._left = at
+        self.is_new = True
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -255,6 +256,9 @@ class CutOff:
 
     def lock(self, name: str) -> None:
         self._transaction.lock(name)
+
+    def interrupt(self) -> None:
+        raise NotImplementedError
 
     def close(self) -> None:
         self._database.close()
@@ -289,7 +293,7 @@ def after_a_restart(store: Store, heard: list[Event]) -> None:
         told(store, heard)
 
 
-WRITES = 22
+WRITES = 23
 RECOVERY_WRITES = 12
 
 
@@ -383,6 +387,7 @@ def test_tables_of_before_get_what_they_lack(database: Database) -> None:
 def test_tables_of_a_later_version_are_left_alone(store: Store, database: Database) -> None:
     with database.transaction() as transaction:
         transaction.run("UPDATE schema_version SET version = 99")
+    database.close()
     with pytest.raises(StateError, match="those of a later l2gate"):
         store.recover(NOW)
 
@@ -421,3 +426,65 @@ def test_a_gateway_that_stops_in_the_middle_does_not_hold_up_the_others(
     store.end(Ending(BOB.id, NOW, "over"))
     dead.close()
     alive.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_removed_while_in_use_is_made_anew(tmp_path: Path, replaced: bool) -> None:
+    store = started(Sqlite(tmp_path / "state.db"))
+    assert store.begin(BOB) is None
+    for file in tmp_path.iterdir():
+        file.unlink()
+    if replaced:
+        (tmp_path / "state.db").touch()
+    with pytest.raises(StateError, match="removed or replaced"):
+        store.begin(replace(BOB, id="a-2"))
+    assert store.begin(replace(BOB, id="a-2")) is None
+    again = Store(Sqlite(tmp_path / "state.db"), "two")
+    assert [session.id for session in again.history(HistoryFilter())] == ["a-2"]
+
+
+def test_an_address_that_becomes_free_while_somebody_is_refused_it(store: Store) -> None:
+    class Late:
+        """What another gateway ends between two statements of ours."""
+
+        def rows(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+            return []
+
+    late: Transaction = Late()  # type: ignore[assignment]
+    assert store._owner(late, BOB) == AddressTaken("", "")
+
+
+def test_only_so_many_are_forgotten_in_one_go(store: Store) -> None:
+    for number in range(5):
+        store.begin(replace(BOB, id=f"a-{number}", time=NOW + number))
+        store.end(Ending(f"a-{number}", NOW + number, "over"))
+    assert [store.prune(NOW + 4, 3) for _ in range(3)] == [3, 1, 0]
+    assert [session.id for session in store.history(HistoryFilter())] == ["a-4"]
+
+
+def test_a_server_that_was_restarted_between_two_operations() -> None:
+    """Nobody who logs in is refused for it."""
+    with running_postgresql() as server:
+        database = Postgresql(server.conninfo)
+        store = started(database)
+        server.stop()
+        server.start()
+        assert store.begin(BOB) is None
+        database.close()
+
+
+def test_a_connection_whose_other_end_has_no_power_is_noticed(
+    postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    given: dict[str, object] = {}
+
+    def connect(conninfo: str, **parameters: object) -> object:
+        given.update(parameters)
+        raise psycopg.OperationalError
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    with pytest.raises(StateError):
+        started(Postgresql(postgresql.conninfo))
+    assert given["keepalives_idle"] == 5, "also while an answer is waited for"

@@ -1,6 +1,8 @@
 """The thread that asks the database, while that comes and goes."""
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,9 +31,13 @@ class Flaky:
 
     def __init__(self) -> None:
         self.there = True
+        self.is_new = False
         self.closed = False
 
     def transaction(self) -> None:
+        raise NotImplementedError
+
+    def interrupt(self) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -177,3 +183,29 @@ def test_postgresql_is_killed_in_mid_use() -> None:
                 assert [report.status for report in reports] == ["Start", "Stop"]
 
     asyncio.run(whole())
+
+
+def test_the_end_does_not_wait_for_a_database_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("l2gate.state.worker.STUCK", 0.1)
+
+    async def whole() -> None:
+        with running_postgresql() as server:
+            database = Postgresql(server.conninfo)
+            store = Store(database, "one")
+            worker = StateWorker(database)
+            await worker.__aenter__()
+            await worker.ask(lambda: store.recover(0))
+            with database.transaction() as transaction:
+                ((backend,),) = transaction.rows("SELECT pg_backend_pid()")
+            os.kill(int(backend or 0), signal.SIGSTOP)
+            try:
+                worker.want(lambda: store.end(Ending("a-1", 9, "hung up")))
+                async with asyncio.timeout(30):
+                    await worker.__aexit__()
+            finally:
+                os.kill(int(backend or 0), signal.SIGCONT)
+
+    asyncio.run(whole())
+    assert "a change of the state is lost" in caplog.text
