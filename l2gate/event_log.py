@@ -53,7 +53,7 @@ class EventLog:
         self._queue: Queue[str | None] = Queue(MAX_WAITING)
         self._left_out = 0
         self._reopen = False
-        self._failing = False
+        self._failing = self._torn = False
         self._fd = self._open()
         self._thread = Thread(target=self._run, name="event log", daemon=True)
         self._thread.start()
@@ -90,6 +90,7 @@ class EventLog:
                 if self._reopen or self._fd < 0:
                     self._reopen = False
                     self._close()
+                    self._torn = False
                     self._fd = self._open()
                 self._write(line.encode())
             except OSError as error:
@@ -99,8 +100,15 @@ class EventLog:
         self._close()
 
     def _write(self, octets: bytes) -> None:
-        while octets:
-            octets = octets[os.write(self._fd, octets) :]
+        if self._torn:
+            octets = b"\n" + octets
+        whole = len(octets)
+        try:
+            while octets:
+                octets = octets[os.write(self._fd, octets) :]
+        finally:
+            # Half a line may be there when a disk is full: the next begins on one of its own.
+            self._torn = bool(octets) and (self._torn or len(octets) < whole)
 
     def _say(self, trouble: str) -> None:
         """Tell the other log of trouble, and of its end, once each."""

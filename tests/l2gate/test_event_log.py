@@ -1,5 +1,6 @@
 """The event log: its lines, what docs/events.md says of them, and a disk that is slow or full."""
 
+import errno
 import json
 import os
 import re
@@ -124,6 +125,31 @@ def test_a_full_disk_is_said_once_and_so_is_its_end(
     assert trouble.endswith("cannot be written, events are lost: No space left on device")
     assert end.endswith("is written again")
     assert events(path)[-1]["text"] == "all is well"
+
+
+def test_half_a_line_spoils_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.json"
+    write, room = os.write, [40]
+
+    def into_little_room(fd: int, octets: bytes) -> int:
+        written = write(fd, octets[: room[0]]) if room[0] else 0
+        room[0] -= written
+        if not written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
+
+    with opened(path) as log:
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", into_little_room)
+            log.write(PLAIN, 0.0)
+            wait_for(lambda: "cannot be written" in caplog.text)
+        log.write(PLAIN, 0.0)
+        log.write(PLAIN, 0.0)
+    half, *whole = path.read_text().splitlines()
+    assert len(half) == 40
+    assert [json.loads(line)["text"] for line in whole] == ["all is well"] * 2
 
 
 def test_a_file_that_cannot_be_made_anew_is_made_once_it_can(
