@@ -44,6 +44,14 @@ class Power:
         self._database = database
         self.left: int | None = None
 
+    @property
+    def is_new(self) -> bool:
+        return self._database.is_new
+
+    @is_new.setter
+    def is_new(self, value: bool) -> None:
+        self._database.is_new = value
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         with self._database.transaction() as transaction:
