@@ -57,6 +57,20 @@ def load(client: Client) -> list[str]:
     return pings
 
 
+def lost(statistics: list[str]) -> int:
+    """How many pings had no answer.
+
+    What a renewal lost, each of them would lose, and either end would count it. Fewer are lost in
+    the queues of a computer that has more to do than it can.
+    """
+    total = 0
+    for one in statistics:
+        count = re.match(r"(\d+) packets transmitted, (\d+) received", one)
+        assert count is not None, one
+        total += int(count[1]) - int(count[2])
+    return total
+
+
 @pytest.mark.parametrize("by", ["pre-shared key", "certificate"])
 def test_renewals_under_load(
     serve: Serve,
@@ -78,8 +92,7 @@ def test_renewals_under_load(
     assert dropped(server, clients) == before
     for client, statistics in zip(clients, pings, strict=True):
         assert min(established(client)) > RENEWALS, client.machine.name
-        lossy = [line for line in statistics if " 0% packet loss" not in line]
-        assert not lossy, client.machine.name
+        assert lost(statistics) < RENEWALS, (client.machine.name, statistics)
         assert "Connection terminated" not in client.log("pppd.log")
     assert len(json.loads(server.command("sessions", "--json"))) == len(clients)
     assert server.log().count("tunnel of") == len(clients)
