@@ -12,6 +12,7 @@ from aaa.radius.client import Datagram, Server
 from aaa.radius.constants import Code
 from aaa.radius.packet import Attribute, Packet, response
 from l2gate.configuration.model import DynamicClient, DynamicSettings, RadiusSettings
+from ppp.config import Method
 from tests.support.client import ClientHost, ClientState, ServerHost
 from tests.support.freeradius import SECRET, FreeRadius
 from tests.support.lab import SERVER, SERVER6, Lab, configuration
@@ -19,6 +20,9 @@ from tests.support.simulation import Wire
 
 CLIENT = DynamicClient("192.0.2.10", SECRET)
 ORDER = (Source.RADIUS,)
+ACCESS = Server("192.0.2.10", 1812, SECRET)
+ACCOUNTING = Server("192.0.2.10", 1813, SECRET)
+SETTINGS = RadiusSettings((ACCESS,), (), 9.0, 60.0, "vpn.example.com", 600.0)
 
 Answer = Callable[[Datagram], bytes | None]
 """What a server sends back, or None for nothing."""
@@ -133,3 +137,21 @@ def accepting(*attributes: Attribute, secret: bytes = SECRET) -> Answer:
         return reply(request, Code.ACCESS_ACCEPT, *attributes, secret=secret)
 
     return answer
+
+
+def with_pap(client: ClientHost) -> None:
+    client._link_config = replace(client._link_config, methods=(Method.PAP,))
+
+
+def lab_with(
+    answer: Answer, *order: Source, settings: RadiusSettings = SETTINGS, pap: bool = True
+) -> RadiusLab:
+    lab = RadiusLab(settings, order or (Source.RADIUS,), answer)
+    if pap:
+        calls = lab.server.gateway.calls
+        calls._links = replace(calls._links, methods=(Method.PAP,))
+    return lab
+
+
+def log_in(lab: RadiusLab, name: str = "bob", password: str = "secret") -> ClientHost:
+    return lab.log_in(name, password, prepare=with_pap)
