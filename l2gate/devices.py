@@ -29,11 +29,17 @@ class Devices:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tuns: dict[str, Tun] = {}
         self._network = Network()
+        self._dropped = 0
 
     @property
     def names(self) -> list[str]:
         """The devices that there are."""
         return list(self._tuns)
+
+    @property
+    def drops(self) -> int:
+        """Packets that the kernel has not taken, by devices that have gone, too."""
+        return self._dropped + sum(tun.drops for tun in self._tuns.values())
 
     def open(self, directory: Directory) -> None:
         """Make those that departments name and that are not there. Raises TunError."""
@@ -123,6 +129,7 @@ class Devices:
 
     def _close(self, name: str) -> None:
         tun = self._tuns.pop(name)
+        self._dropped += tun.drops
         if self._loop is not None:
             self._loop.remove_reader(tun.fileno())
         tun.close()

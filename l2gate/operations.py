@@ -1,7 +1,7 @@
 """What an admin can ask a running server, and its answers (see `control` for the protocol)."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from ipaddress import IPv4Address
@@ -51,10 +51,11 @@ class Operations:
         reload: Callable[[Request], Awaitable[Response]] | None = None,
         history: Callable[[Request], Awaitable[Response]] | None = None,
         state: Callable[[], StateRow] | None = None,
+        lost: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """`flush` is called after every change, to send what it makes the gateway say; `reload`
         answers the command of that name, where there are files, and `history`, where one is kept;
-        `state` says in what.
+        `state` says in what. `lost` counts the packets that the kernel did not take, by reason.
 
         `captures` are to be shown what comes and goes as long as there are any.
         """
@@ -62,6 +63,7 @@ class Operations:
         self._settings = configuration.server
         self._gateway = gateway
         self._state = state
+        self._lost = lost
         self._clock = clock
         self._wall = wall
         self._flush = flush
@@ -99,7 +101,8 @@ class Operations:
             max_sessions=self._settings.max_sessions,
             pools=self._pools(),
             keys=self._keys(),
-            drops={reason.value: count for reason, count in gateway.forwarder.drops.items()},
+            drops={reason.value: count for reason, count in gateway.forwarder.drops.items()}
+            | dict(self._lost()),
             state=None if self._state is None else self._state(),
             radius=tuple(RadiusRow(*row) for row in gateway.radius.answering()),
             waiting=gateway.radius.accounting.queue.waiting,

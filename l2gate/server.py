@@ -152,6 +152,7 @@ class Server:
                 self._reloader.answer,
                 None if self._keeper is None else self._keeper.history,
                 None if self._keeper is None else self._keeper.status,
+                self._lost,
             )
             self._captures = operations.captures
             control = ControlServer(settings.control_socket, operations.handle)
@@ -163,6 +164,13 @@ class Server:
             finally:
                 await control.close()
         _log.info("server: stopped")
+
+    def _lost(self) -> dict[str, int]:
+        """Count the packets that the kernel has not taken from us, by reason."""
+        lost = {f"not sent: {error}": count for error, count in self._sockets.drops.items()}
+        if self._devices.drops:
+            lost["not taken by the kernel"] = self._devices.drops
+        return lost
 
     async def _serve_with_radius(self) -> None:
         self._radius = RadiusSockets(self._loop, self._on_radius, self.flush)

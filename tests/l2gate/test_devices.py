@@ -186,3 +186,13 @@ def test_what_is_routed_into_any_device_is_read() -> None:
         devices.detach()
 
     with_devices(step, "a")
+
+
+def test_what_the_kernel_does_not_take_is_counted_beyond_the_device() -> None:
+    async def step(devices: Devices) -> None:
+        devices.send([("a", [b"\x99garbage"])])
+        assert devices.drops == 1
+        devices.close()
+        assert devices.drops == 1
+
+    with_devices(step, "a")

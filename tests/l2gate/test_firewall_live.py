@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from l2gate.control import Request, ask
 from tests.support.client import ClientState
 from tests.support.namespaces import new_namespace, run
-from tests.support.program import PATIENCE, Dialler, answers, configure, start, wait_for
+from tests.support.program import PATIENCE, SERVER, Dialler, answers, configure, start, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,27 @@ def test_a_killed_server_leaves_a_table_that_the_next_one_replaces(tmp_path: Pat
     stop(server)
     assert "hosts_default" in replaced
     assert "chain old" not in replaced
+
+
+def test_packets_that_another_table_keeps_from_leaving_are_counted(tmp_path: Path) -> None:
+    server = serving(tmp_path, configure(tmp_path))
+    try:
+        run("nft add table ip other")
+        run("nft add chain ip other out { type filter hook output priority 0; }")
+        run(f"nft add rule ip other out ip saddr {SERVER} udp sport 500 drop")
+
+        def drops() -> dict[str, int]:
+            response = ask(tmp_path / "control.sock", Request("status"))
+            assert isinstance(response.result, dict)
+            return response.result["drops"]
+
+        assert drops() == {}
+        with closing(Dialler()) as client:
+            client.host.connect(0.0)
+            client.run(lambda: drops() != {})
+        assert drops().keys() == {"not sent: EPERM"}
+    finally:
+        stop(server)
 
 
 def test_without_firewall_there_is_no_table(tmp_path: Path) -> None:
